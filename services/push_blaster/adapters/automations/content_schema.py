@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from marshmallow import ValidationError, fields, validate
 
+from push_blaster.adapters.automations.field_checks import worded
 from push_blaster.adapters.automations.field_declaration import (
     FormField,
     KeptSchema,
@@ -15,11 +16,20 @@ from push_blaster.adapters.automations.field_declaration import (
     optional,
     read_values,
 )
-from push_blaster.domain.automations.content import PLAIN, Content, InterruptionLevel, Priority
+from push_blaster.domain.automations.content import (
+    PLAIN,
+    Action,
+    Content,
+    InterruptionLevel,
+    Priority,
+)
 from push_blaster.domain.delivery.deep_link import IMAGES
 
 #: Four weeks: no provider keeps a message longer.
 MAX_TTL_MINUTES: Final = 28 * 24 * 60
+MAX_ACTIONS: Final = 4
+#: Keys of data that this system or FCM writes.
+_OUR_KEYS: Final = frozenset({"receipt", "url", "click_action", "actions", "from"})
 _NAME: Final = validate.Length(max=200)
 
 
@@ -31,6 +41,40 @@ def is_image_url(value: str) -> None:
 
 
 IMAGE_URL: Final = (validate.Length(max=2_000), is_image_url)
+
+
+def _is_own_key(key: str) -> None:
+    """Refuse a key of data that a provider or this system uses."""
+    name = key.casefold()
+    if not 1 <= len(key) <= 100 or not key.isprintable():
+        raise ValidationError("Use 1 to 100 printable characters.")
+    if name in _OUR_KEYS or name == "message_type" or name.startswith(("google", "gcm")):
+        raise ValidationError(f"{key!r} is reserved; choose another key.")
+
+
+class ActionSchema(KeptSchema):
+    """A button of a message."""
+
+    id = declare(
+        fields.String(
+            required=True,
+            validate=validate.Regexp(
+                r"[A-Za-z0-9_.-]{1,64}\Z",
+                error="Give 1 to 64 letters of ASCII, digits, '_', '.' and '-'.",
+            ),
+        )
+    )
+    title = declare(fields.String(required=True, validate=worded(100)))
+    deep_link = declare(optional(fields.String, validate=validate.Length(max=2_000)))
+
+
+_ACTION: Final[KeptSchema] = ActionSchema()
+
+
+def _have_ids(actions: list[Mapping[str, Any]]) -> None:
+    ids = [action["id"] for action in actions]
+    if len(set(ids)) < len(ids):
+        raise ValidationError("Each action of a push has an id of its own.")
 
 
 class ContentFields:
@@ -91,6 +135,29 @@ class ContentFields:
     category = declare(
         optional(fields.String, validate=_NAME),
         FormField("Category on iOS", "push more", "Names the buttons that the app declared"),
+    )
+    actions = declare(
+        optional(
+            fields.List,
+            cls_or_instance=fields.Nested(ActionSchema),
+            validate=[
+                validate.Length(
+                    max=MAX_ACTIONS, error="Give at most {max} actions: no phone shows more."
+                ),
+                _have_ids,
+            ],
+        ),
+        FormField("Buttons", "push more", "One per line: id | title | link", widget="actions"),
+        read=lambda actions: tuple(Action(**read_values(_ACTION, one)) for one in actions),
+    )
+    data = declare(
+        optional(
+            fields.Dict,
+            keys=fields.String(validate=_is_own_key),
+            values=fields.String(validate=validate.Length(max=4_000)),
+            validate=validate.Length(max=50),
+        ),
+        FormField("Data for the app", "push more", "One per line: key = value", widget="pairs"),
     )
 
 

@@ -54,6 +54,8 @@ Widget = Literal[
     "days",
     "devices",
     "zone",
+    "actions",
+    "pairs",
 ]
 
 

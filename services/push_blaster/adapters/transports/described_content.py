@@ -2,14 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
-from push_blaster.domain.automations.content import Content, given, json_name, once_per_content
+from push_blaster.domain.automations.content import (
+    Content,
+    describe_action,
+    given,
+    json_name,
+    once_per_content,
+)
+
+_WRITTEN_ELSEWHERE: Final = frozenset({"ttl", "actions", "data"})
 
 
 @once_per_content
 def describe_content(content: Content) -> Mapping[str, Any]:
-    """Return the fields of a push that are given, and its time to live and priority always."""
+    """Return the fields that are given, without `data`; time to live and priority always."""
     values = asdict(content)
-    described = given(**{json_name(name): value for name, value in values.items() if name != "ttl"})
-    return {**described, "ttlMinutes": content.ttl_s // 60}
+    described = given(**{json_name(n): v for n, v in values.items() if n not in _WRITTEN_ELSEWHERE})
+    actions = [describe_action(action) for action in content.actions]
+    return {**described, **given(actions=actions), "ttlMinutes": content.ttl_s // 60}

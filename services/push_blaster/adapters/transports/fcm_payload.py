@@ -9,6 +9,7 @@ from typing import Any, Final
 import orjson
 
 from push_blaster.adapters.transports.answers import explain
+from push_blaster.adapters.transports.webpush_payload import list_buttons
 from push_blaster.domain.automations.content import Content, Priority, given, once_per_content
 from push_blaster.domain.delivery.message import Message, Outcome
 
@@ -50,6 +51,7 @@ class _Shape:
     apns: Mapping[str, Any]
     apns_headers: Mapping[str, Any]
     webpush: Mapping[str, Any]
+    web_notification: Mapping[str, Any]
     ttl_s: int
 
 
@@ -76,6 +78,7 @@ def _shape_of(content: Content) -> _Shape:
         apns={"payload": {"aps": aps}},
         apns_headers={"apns-priority": _APNS_PRIORITY[content.priority]},
         webpush={"headers": {"TTL": str(ttl_s), "Urgency": content.priority}},
+        web_notification=given(actions=list_buttons(content)),
         ttl_s=ttl_s,
     )
 
@@ -95,7 +98,7 @@ def encode_message(message: Message, now_s: int, *, validate_only: bool = False)
             **shape.apns,
             "headers": {"apns-expiration": expiry, **shape.apns_headers, "apns-collapse-id": tag},
         },
-        "webpush": {**shape.webpush, "notification": {"tag": tag}},
+        "webpush": {**shape.webpush, "notification": {**shape.web_notification, "tag": tag}},
     }
     if data := message.data:
         content["data"] = data

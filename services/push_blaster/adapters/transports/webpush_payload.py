@@ -22,11 +22,16 @@ class _Shape:
     headers: tuple[str, ...]
 
 
+def list_buttons(content: Content) -> list[dict[str, str]]:
+    """Return the actions of a message as browsers show them."""
+    return [{"action": action.id, "title": action.title} for action in content.actions]
+
+
 @once_per_content
 def _shape_of(content: Content) -> _Shape:
     headers = {"TTL": content.ttl_s, "Urgency": content.priority}
     return _Shape(
-        notification=given(image=content.image_url),
+        notification=given(image=content.image_url, actions=list_buttons(content)),
         whole=given(badge=content.badge),
         headers=tuple(f"{name}: {value}" for name, value in headers.items()),
     )

@@ -1,7 +1,8 @@
 """The content of a message besides its title, its text and its link."""
 
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Final, TypeVar
@@ -10,6 +11,8 @@ from typing import Any, Final, TypeVar
 USUAL_TTL: Final = timedelta(minutes=1_440)
 #: For how many contents `once_per_content` keeps what it made.
 _KEPT: Final = 64
+
+_EMPTY: Final[tuple[object, ...]] = ("", None, (), [], {})
 
 Made = TypeVar("Made")
 
@@ -31,10 +34,20 @@ class InterruptionLevel(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """A button of a message; without a link of its own it leads where the message leads."""
+
+    id: str
+    title: str
+    deep_link: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
     """The content of a message; an empty value leaves the choice to the phone.
 
     Shape: `thread_id` groups messages, `category` names actions that the app declares, both on iOS.
+    `data` is for the app alone; nobody sees it.
     Units: a provider drops a message that it could not deliver within `ttl`.
     """
 
@@ -47,6 +60,8 @@ class Content:
     interruption_level: InterruptionLevel | None = None
     thread_id: str = ""
     category: str = ""
+    actions: tuple[Action, ...] = ()
+    data: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def ttl_s(self) -> int:
@@ -65,8 +80,8 @@ def json_name(attribute: str) -> str:
 
 
 def given(**values: object) -> Mapping[str, Any]:
-    """Return the values that are given: no empty texts, no None."""
-    return {name: value for name, value in values.items() if value not in ("", None)}
+    """Return the values that are given: nothing empty, no None."""
+    return {name: value for name, value in values.items() if value not in _EMPTY}
 
 
 def once_per_content(make: Callable[[Content], Made]) -> Callable[[Content], Made]:
@@ -84,3 +99,17 @@ def once_per_content(make: Callable[[Content], Made]) -> Callable[[Content], Mad
         return made
 
     return find
+
+
+def describe_action(action: Action) -> Mapping[str, Any]:
+    """Return an action under its names in JSON."""
+    return given(id=action.id, title=action.title, deepLink=action.deep_link)
+
+
+@once_per_content
+def find_app_data(content: Content) -> Mapping[str, str]:
+    """Return what the app reads besides link and receipt; the actions are one text in JSON."""
+    if not content.actions:
+        return content.data
+    actions = [describe_action(action) for action in content.actions]
+    return {**content.data, "actions": json.dumps(actions, ensure_ascii=False)}

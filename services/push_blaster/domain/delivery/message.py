@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from push_blaster.domain.automations.content import PLAIN, Content
+from push_blaster.domain.automations.content import PLAIN, Content, find_app_data
 from push_blaster.domain.base64url import write_base64url
 from push_blaster.domain.devices.device import Address, DeadDevice
 
@@ -39,11 +39,14 @@ class Message(NamedTuple):
 
     @property
     def data(self) -> dict[str, str]:
-        """Return the data that an app or page reads: the target of the message, and the receipt."""
-        receipt = {"receipt": self.receipt} if self.receipt else {}
-        if not self.deep_link:
-            return receipt
-        return {"click_action": self.deep_link, "url": self.deep_link, **receipt}
+        """Return the data that an app or page reads: target, receipt, and the push's own data."""
+        link, content = self.deep_link, self.content
+        data = {"click_action": link, "url": link} if link else {}
+        if self.receipt:
+            data["receipt"] = self.receipt
+        if content.data or content.actions:
+            return {**find_app_data(content), **data}
+        return data
 
 
 class Outcome(StrEnum):

@@ -147,19 +147,35 @@ def render_row(links: LinkPolicy, template: PushTemplate, row: AudienceRow) -> P
 
 def find_faults_as_written(links: LinkPolicy, push: Push) -> Iterator[tuple[str, str]]:
     """Yield name and fault of each link of a push that is not allowed, as far as it is written."""
-    for name, policy, link in (
-        ("deepLink", links, push.deep_link),
-        ("imageUrl", IMAGES, push.content.image_url),
-    ):
+    for name, policy, link in _find_links(links, push.deep_link, push.content):
         fault = policy.find_fault_as_written(link)
         if fault:
             yield name, fault
 
 
+def _find_links(
+    links: LinkPolicy, deep_link: str, content: Content
+) -> Iterator[tuple[str, LinkPolicy, str]]:
+    """Yield every link of a message, with its path in the document and its policy."""
+    yield "deepLink", links, deep_link
+    yield "imageUrl", IMAGES, content.image_url
+    for at, action in enumerate(content.actions):
+        yield f"actions[{at}].deepLink", links, action.deep_link
+
+
+def name_link(path: str) -> str:
+    """Return the words for the link at a path of a push."""
+    return {"deepLink": "the deep link", "imageUrl": "the image URL"}.get(path, f"the link {path}")
+
+
 def find_link_fault(links: LinkPolicy, texts: PushTexts) -> str | None:
     """Return which link of a message is not allowed, and why; None if all are."""
-    fault = links.find_fault(texts.deep_link)
-    if fault:
-        return f"the deep link {fault}"
-    fault = IMAGES.find_fault(texts.content.image_url)
-    return f"the image URL {fault}" if fault else None
+    content = texts.content
+    if not content.image_url and not content.actions:  # the usual case, without a loop
+        fault = links.find_fault(texts.deep_link)
+        return f"the deep link {fault}" if fault else None
+    for name, policy, link in _find_links(links, texts.deep_link, content):
+        fault = policy.find_fault(link)
+        if fault:
+            return f"{name_link(name)} {fault}"
+    return None

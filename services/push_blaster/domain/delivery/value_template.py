@@ -15,6 +15,8 @@ from push_blaster.domain.delivery.template import (
 
 #: Texts that are links: values are percent-encoded in them.
 _LINKS: Final = frozenset({"imageUrl", "deepLink"})
+#: Fields in which people choose the names.
+_OPEN: Final = ("data.", "platforms.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ def escape_link(value: str) -> str:
 
 
 def _renderer(name: str, template: Template) -> Callable[[Mapping[str, str]], str]:
-    if name.rpartition(".")[2] in _LINKS:
+    if name.rpartition(".")[2] in _LINKS and not name.startswith(_OPEN):
         return lambda variables: template.render(variables, escape_link)
     return template.render
 

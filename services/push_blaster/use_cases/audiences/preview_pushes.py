@@ -17,6 +17,7 @@ from push_blaster.adapters.executions.execution_view import (
 from push_blaster.adapters.transports.described_content import describe_content
 from push_blaster.domain.audiences.audience import AudienceRow
 from push_blaster.domain.automations.automation import Automation, Push
+from push_blaster.domain.automations.content import given
 from push_blaster.domain.automations.experiment import is_in_test, name_draw
 from push_blaster.domain.delivery.ledger import Refusal
 from push_blaster.domain.delivery.push_template import PushTexts, Wordings, render_row
@@ -45,7 +46,10 @@ class PreviewedMessage:
     @property
     def content(self) -> Mapping[str, Any] | None:
         """The content besides the texts, under its JSON names; None if there is no message."""
-        return describe_content(self.texts.content) if self.texts else None
+        if self.texts is None:
+            return None
+        content = self.texts.content
+        return {**describe_content(content), **given(data=dict(content.data))}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

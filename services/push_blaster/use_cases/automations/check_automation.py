@@ -21,7 +21,11 @@ from push_blaster.domain.audiences.script import ParametersError
 from push_blaster.domain.audiences.script_failure import read_failure
 from push_blaster.domain.automations.automation import Automation, Push
 from push_blaster.domain.delivery.message import TransportUnavailableError
-from push_blaster.domain.delivery.push_template import Wordings, find_faults_as_written
+from push_blaster.domain.delivery.push_template import (
+    Wordings,
+    find_faults_as_written,
+    name_link,
+)
 from push_blaster.domain.delivery.template import MalformedPlaceholderError
 from push_blaster.domain.executions.execution_filter import ExecutionFilter
 from push_blaster.domain.executions.limits import Limits
@@ -43,7 +47,6 @@ SHORT_LEAD: Final = 30 * MINUTE
 SHORT_WINDOW: Final = 10 * MINUTE
 LONG_TIMELINE: Final = 120 * MINUTE
 VERY_LONG_TIMELINE: Final = 180 * MINUTE
-_LINKS: Final = {"deepLink": "the deep link", "imageUrl": "the image URL"}
 #: Criteria of an audience, with their words, and the most that is usual.
 _LARGE_CRITERIA: Final = (("activityDays", "days", 365), ("minTrades", "trades", 1_000))
 
@@ -157,7 +160,7 @@ def _push_faults(push: Push, limits: Limits) -> list[str]:
         return [str(error)]
     worded = [push.worded(variant) for variant in push.variants or (None,)]
     found = (fault for one in worded for fault in find_faults_as_written(limits.links, one))
-    return [f"{_LINKS[name]} {fault}." for name, fault in dict.fromkeys(found)]
+    return [f"{name_link(name)} {fault}." for name, fault in dict.fromkeys(found)]
 
 
 def _audience_criteria(subject: _Subject) -> CheckOutcome:

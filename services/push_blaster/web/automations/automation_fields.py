@@ -4,7 +4,7 @@ A field's name in the form is its path in the document, such as `pushSequence.0.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final
@@ -16,24 +16,35 @@ from push_blaster.adapters.automations.field_declaration import FormField, Widge
 from push_blaster.web.automations.form_fields import (
     Form,
     Read,
+    actions,
     chosen,
     days,
     flag,
     lines,
     number,
     optional,
+    pairs,
     percentage,
     text,
+    write_actions,
+    write_pairs,
 )
 from push_blaster.web.frame.document_paths import Difference, find_differences
 
-_WIDE: Final = frozenset({"area", "tick", "lines", "days", "devices"})
+_WIDE: Final = frozenset({"area", "tick", "lines", "days", "devices", "actions", "pairs"})
 _READS: Final[Mapping[str, Read]] = {
     "percent": percentage,
     "tick": flag,
     "lines": lines,
     "days": days,
     "devices": chosen,
+    "actions": actions,
+    "pairs": pairs,
+}
+#: How the form shows values that its widgets do not show by themselves.
+WRITES: Final[Mapping[str, Callable[[object], str]]] = {
+    "actions": write_actions,
+    "pairs": write_pairs,
 }
 
 
@@ -46,6 +57,16 @@ class Entry:
     read: Read
     usual: object
     options: Sequence[tuple[str, str]] = ()
+
+    @property
+    def written(self) -> Callable[[object], str] | None:
+        """What writes the value as text; None if the widget shows the value by itself."""
+        return WRITES.get(self.widget)
+
+    def shows_same(self, one: object, other: object) -> bool:
+        """Return whether the form writes both values alike; the document may hold more of one."""
+        written = self.written
+        return written is not None and written(one or "") == written(other or "")
 
     @property
     def is_wide(self) -> bool:
@@ -101,6 +122,7 @@ MANAGED: Final = frozenset(
         "pushSequence.#.id",
         "pushSequence.#.sequenceOrder",
         "pushSequence.#.status",
+        *(f"pushSequence.#.actions.#.{name}" for name in ("id", "title", "deepLink")),
     }
 )
 
@@ -119,8 +141,14 @@ def shape_of(path: str) -> str:
 
 
 def path_in_form(path: str) -> str:
-    """Return a path such as `pushSequence[0].title` as the form has it: `pushSequence.0.title`."""
-    return path.replace("[", ".").replace("]", "")
+    """Return a path such as `pushSequence[0].title` as the form has it: `pushSequence.0.title`.
+
+    A path within a field of the form, such as one of its lines, becomes that of the field.
+    """
+    path = path.replace("[", ".").replace("]", "")
+    parts = path.split(".")
+    above = (".".join(parts[:count]) for count in range(len(parts), 0, -1))
+    return next((one for one in above if shape_of(one) in ENTRIES), path)
 
 
 def entry_of(path: str) -> Entry:
@@ -184,5 +212,6 @@ def find_kept(document: Mapping[str, object]) -> Iterator[tuple[str, object]]:
     for path, value, _ in find_differences(document, {}):
         shape = shape_of(path)
         is_parameter = path == PARAMETERS or path.startswith(f"{PARAMETERS}.")
-        if shape not in ENTRIES and shape not in MANAGED and not is_parameter:
+        is_shown = shape_of(path_in_form(path)) in ENTRIES
+        if not is_shown and shape not in MANAGED and not is_parameter:
             yield path, value

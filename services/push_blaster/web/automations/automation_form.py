@@ -70,7 +70,9 @@ def _lay(document: MutableMapping[str, Any], part: str, form: Form, at: str = ""
     for shape, entry in ENTRIES.items():
         path = shape.removeprefix(part)
         if shape.startswith(part) and "#" not in path:
-            put(document, path, entry.read(form, at + path))
+            value = entry.read(form, at + path)
+            if not entry.shows_same(find(document, path), value):
+                put(document, path, value)
 
 
 def _choose_script(

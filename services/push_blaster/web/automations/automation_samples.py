@@ -12,7 +12,7 @@ from push_blaster.adapters.executions.execution_view import select_last_audience
 from push_blaster.adapters.transports.described_content import describe_content
 from push_blaster.domain.audiences.audience import normalise
 from push_blaster.domain.automations.automation import Automation, Push
-from push_blaster.domain.automations.content import PLAIN
+from push_blaster.domain.automations.content import PLAIN, given
 from push_blaster.domain.automations.experiment import Variant
 from push_blaster.domain.delivery.push_template import PushTexts, compile_push, render_sample
 from push_blaster.domain.delivery.template import MalformedPlaceholderError
@@ -42,12 +42,14 @@ class Look:
     @property
     def facts(self) -> list[tuple[str, object]]:
         """What the content says besides its image, with the labels of the form."""
-        described = describe_content(self.texts.content)
+        content = self.texts.content
+        data = ", ".join(f"{key} = {value}" for key, value in content.data.items())
+        described = {**describe_content(content), **given(data=data)}
         usual = describe_content(PLAIN)
         return [
             (label_of(f"{PUSH}{name}"), value)
             for name, value in described.items()
-            if name != "imageUrl" and value != usual.get(name)
+            if name not in {"imageUrl", "actions"} and value != usual.get(name)
         ]
 
 

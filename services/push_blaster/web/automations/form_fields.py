@@ -1,6 +1,6 @@
 """Read the texts of a form as values."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from werkzeug.datastructures import MultiDict
 
@@ -47,6 +47,42 @@ def flag(form: Form, name: str) -> object:
 def days(form: Form, name: str) -> object:
     """Return the days of the week that are ticked."""
     return whole_numbers(form, name) or None
+
+
+def pairs(form: Form, name: str) -> object:
+    """Return a text for each key; lines that are no pairs stay text, so that the field refuses."""
+    given = form.get(name, "").strip()
+    cells = [[cell.strip() for cell in line.split("=", 1)] for line in _lines(given)]
+    if any(len(pair) < 2 for pair in cells):
+        return given
+    return dict(cells) or None
+
+
+def write_pairs(value: object) -> str:
+    """Return the lines of a mapping as the form shows them; text stays as it is."""
+    if not isinstance(value, Mapping):
+        return str(value)
+    return "\n".join(f"{key} = {text}" for key, text in value.items())
+
+
+def actions(form: Form, name: str) -> object:
+    """Return the action of each line; a part that is missing is left out."""
+    names = ("id", "title", "deepLink")
+    cells = ([cell.strip() for cell in line.split("|", 2)] for line in _lines(form.get(name, "")))
+    return [
+        {key: cell for key, cell in zip(names, line, strict=False) if cell} for line in cells
+    ] or None
+
+
+def write_actions(value: object) -> str:
+    """Return the lines of actions as the form shows them."""
+    listed = value if isinstance(value, list) else []
+    parts = ([one.get(name) for name in ("id", "title", "deepLink")] for one in listed)
+    return "\n".join(" | ".join(filter(None, one)) for one in parts)
+
+
+def _lines(given: str) -> list[str]:
+    return [line for line in given.splitlines() if line.strip()]
 
 
 def chosen(form: Form, name: str) -> object:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 
+import orjson
 from flask import jsonify, request, url_for
 from flask.typing import ResponseReturnValue
 from marshmallow import ValidationError, fields, pre_load, validate
@@ -46,6 +47,8 @@ FAILED_SHOWN: Final = 1_000
 
 #: Numbers of the content, which a form has as text.
 _NUMBERS: Final = ("badge", "ttlMinutes")
+#: Parts of the content that a form has as JSON.
+_JSON: Final = ("actions", "data")
 
 
 class SendPushSchema(ContentFields, CamelSchema):
@@ -75,9 +78,18 @@ class SendPushSchema(ContentFields, CamelSchema):
             raise ValidationError("Send a JSON object, or a form.")
         given = {name: value for name, value in data.items() if value not in ("", None)}
         given |= {name: read_number(given[name]) for name in _NUMBERS if _is_text(given, name)}
+        given |= {name: _read_json(given[name]) for name in _JSON if _is_text(given, name)}
         if isinstance(given.get("userIds"), str):
             given["userIds"] = [user for user in re.split(r"[\s,;]+", given["userIds"]) if user]
         return given
+
+
+def _read_json(text: str) -> object:
+    """Return a value in JSON; other text stays as it is, so that its field can refuse it."""
+    try:
+        return orjson.loads(text)
+    except ValueError:
+        return text
 
 
 def _is_text(given: Mapping[str, object], name: str) -> bool:

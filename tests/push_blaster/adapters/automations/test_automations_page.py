@@ -81,6 +81,7 @@ FULL: Final[dict[str, Any]] = {
             "timing": {},
             "variants": [{"id": "a"}, {"id": "b"}],
             "experiment": {"testPercent": 20},
+            "actions": [{"id": "see", "title": "See"}],
         }
     ],
     "audienceCriteria": {

@@ -12,9 +12,23 @@ from push_blaster.adapters.automations.automation_document import (
     read_automation,
 )
 from push_blaster.adapters.engagement.result_push_table import digest_texts
+from push_blaster.domain.audiences.audience import AudienceRow
 from push_blaster.domain.automations.automation import Push
-from push_blaster.domain.automations.content import PLAIN, Content, InterruptionLevel, Priority
-from push_blaster.domain.delivery.push_template import Wordings
+from push_blaster.domain.automations.content import (
+    PLAIN,
+    Action,
+    Content,
+    InterruptionLevel,
+    Priority,
+)
+from push_blaster.domain.delivery.deep_link import LinkPolicy
+from push_blaster.domain.delivery.ledger import Refusal
+from push_blaster.domain.delivery.push_template import (
+    Wordings,
+    compile_push,
+    find_faults_as_written,
+    render_row,
+)
 from tests.builders import a_document
 
 CONTENT = {
@@ -27,6 +41,11 @@ CONTENT = {
     "interruptionLevel": "time-sensitive",
     "threadId": "[[var:thread|news]]",
     "category": "OFFER",
+    "actions": [
+        {"id": "see", "title": "See [[var:plant]]", "deepLink": "https://x.example/[[var:plant]]"},
+        {"id": "later", "title": "Later"},
+    ],
+    "data": {"imageUrl": "[[var:plant]]", "screen": "shop"},
 }
 
 
@@ -50,6 +69,15 @@ def test_every_field_is_read() -> None:
         interruption_level=InterruptionLevel.TIME_SENSITIVE,
         thread_id="[[var:thread|news]]",
         category="OFFER",
+        actions=(
+            Action(
+                id="see",
+                title="See [[var:plant]]",
+                deep_link="https://x.example/[[var:plant]]",
+            ),
+            Action(id="later", title="Later"),
+        ),
+        data={"imageUrl": "[[var:plant]]", "screen": "shop"},
     )
 
 
@@ -86,6 +114,11 @@ def test_a_push_that_says_nothing_has_the_usual_content_and_expires_after_a_day(
         ("sound", "x" * 201),
         ("sound", {"name": "x"}),
         ("threadId", ["a"]),
+        ("actions", [{"id": f"a{n}", "title": "A"} for n in range(20)]),
+        ("actions", [{"id": "a", "title": "A"}, {"id": "a", "title": "B"}]),
+        ("actions", {"id": "a"}),
+        ("data", ["a"]),
+        ("data", {f"k{n}": "" for n in range(51)}),
     ],
 )
 def test_a_value_that_no_provider_takes_is_refused_by_name(field: str, value: object) -> None:
@@ -93,6 +126,58 @@ def test_a_value_that_no_provider_takes_is_refused_by_name(field: str, value: ob
 
     assert said is not None
     assert said.startswith(f"pushSequence[0].{field}: ")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "from",
+        "From",
+        "google.x",
+        "google",
+        "gcm.notification.title",
+        "gcm_x",
+        "message_type",
+        "receipt",
+        "url",
+        "click_action",
+        "actions",
+        "",
+        "a\nb",
+    ],
+)
+def test_a_key_of_data_that_is_not_the_apps_own_is_refused(key: str) -> None:
+    assert (complaint(data={key: "x"}) or "").startswith("pushSequence[0].data")
+
+
+@pytest.mark.parametrize("value", [1, None, True, {"a": "b"}])
+def test_data_is_text(value: object) -> None:
+    assert (complaint(data={"screen": value}) or "").startswith("pushSequence[0].data")
+
+
+@pytest.mark.parametrize("action", [{"title": "A"}, {"id": "a"}, {"id": "a b", "title": "A"}])
+def test_a_button_has_an_id_and_a_title(action: dict[str, str]) -> None:
+    assert (complaint(actions=[action]) or "").startswith("pushSequence[0].actions[0].")
+
+
+@pytest.mark.parametrize(
+    ("link", "fault"),
+    [("http://x.example/", "scheme 'http'"), ("https://evil.example/a", "leads to 'evil.example'")],
+)
+def test_a_button_leads_only_where_messages_may(link: str, fault: str) -> None:
+    links = LinkPolicy(hosts=frozenset({"x.example"}))
+    push = read(actions=[{"id": "a", "title": "A", "deepLink": link}])
+    row = AudienceRow(UUID(int=1), {})
+
+    ((name, written),) = find_faults_as_written(links, push)
+    refused = render_row(links, compile_push(push), row)
+
+    assert name == "actions[0].deepLink"
+    assert fault in written
+    assert isinstance(refused, Refusal)
+    assert f"the link actions[0].deepLink has the {fault}" in refused.reason or (
+        f"the link actions[0].deepLink {fault}" in refused.reason
+    )
 
 
 def test_a_variant_has_its_own_image_or_none() -> None:
@@ -112,6 +197,9 @@ def test_placeholders_are_filled_in_in_every_text_and_encoded_in_links() -> None
 
     assert content.image_url == "https://cdn.example/..%2F%C3%BC%20b.png"
     assert content.thread_id == "news"
+    assert content.actions[0].title == "See ../ü b"
+    assert content.actions[0].deep_link == "https://x.example/..%2F%C3%BC%20b"
+    assert content.data == {"imageUrl": "../ü b", "screen": "shop"}
     assert wordings.find_unknown(["thread"]) == ["plant"]
     assert wordings.find_used(["plant", "thread", "else"]) == ["plant", "thread"]
 

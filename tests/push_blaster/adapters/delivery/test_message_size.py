@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from push_blaster.adapters.delivery.message_size import MAX_MESSAGE_BYTES, find_excess, measure
-from push_blaster.domain.automations.content import PLAIN, Content
+from push_blaster.domain.automations.content import PLAIN, Action, Content
 from push_blaster.domain.delivery.message import Message
 from push_blaster.domain.engagement.receipt import RECEIPT_LENGTH
 
@@ -17,6 +17,7 @@ CONTENTS = (
     PLAIN,
     Content(image_url="https://a.b/c", badge=99_999, sound="木" * 20, category="\\" * 50),
     Content(image_url="https://a.b/" + "c" * 900, thread_id='"' * 200),
+    Content(actions=(Action(id="a", title="木" * 90),), data={"k": '"' * 300}),
 )
 
 

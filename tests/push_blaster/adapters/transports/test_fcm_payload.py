@@ -1,5 +1,6 @@
 """What FCM is sent, beside what Google's own library would send; and what its answers mean."""
 
+import json
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -12,7 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from push_blaster.adapters.transports.fcm_payload import Advice, encode_message, read_answer
-from push_blaster.domain.automations.content import PLAIN, Content, InterruptionLevel, Priority
+from push_blaster.domain.automations.content import (
+    PLAIN,
+    Action,
+    Content,
+    InterruptionLevel,
+    Priority,
+)
 from push_blaster.domain.delivery.message import Message, Outcome
 from tests.fakes.fcm_server import BAD_REQUEST, FCM_ERROR
 
@@ -33,6 +40,10 @@ CONTENTS = st.builds(
     interruption_level=st.none() | st.sampled_from(InterruptionLevel),
     thread_id=NAMES,
     category=NAMES,
+    actions=st.lists(st.builds(Action, id=NAMES, title=NAMES, deep_link=NAMES), max_size=3).map(
+        tuple
+    ),
+    data=st.dictionaries(st.text("abc", min_size=1), NAMES, max_size=3),
 )
 
 
@@ -49,10 +60,19 @@ def aps_by_google(content: Content) -> messaging.APNSPayload:
     return messaging.APNSPayload(aps)
 
 
+def shown(action: Action) -> dict[str, str]:
+    parts = {"id": action.id, "title": action.title, "deepLink": action.deep_link}
+    return {name: text for name, text in parts.items() if text}
+
+
 def by_google(message: Message) -> Any:
     link, tag, content = message.deep_link, message.display_tag, message.content
     data = {"click_action": link, "url": link} if link else {}
     data |= {"receipt": message.receipt} if message.receipt else {}
+    data |= content.data
+    if content.actions:
+        data["actions"] = json.dumps([shown(one) for one in content.actions], ensure_ascii=False)
+    buttons = [messaging.WebpushNotificationAction(a.id, a.title) for a in content.actions]
     to = {"fid" if message.device_kind == "fid" else "token": message.device_token}
     return ENCODER.default(
         messaging.Message(
@@ -81,7 +101,7 @@ def by_google(message: Message) -> Any:
             ),
             webpush=messaging.WebpushConfig(
                 headers={"TTL": str(content.ttl_s), "Urgency": content.priority},
-                notification=messaging.WebpushNotification(tag=tag),
+                notification=messaging.WebpushNotification(tag=tag, actions=buttons or None),
             ),
         )
     )

@@ -1,5 +1,6 @@
 """Web Push, to a local push service whose messages a browser's keys can read."""
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from ipaddress import ip_network
@@ -16,7 +17,7 @@ from push_blaster.adapters.transports.post_transport import PostTransport
 from push_blaster.adapters.transports.vapid import Vapid, make_key_pair
 from push_blaster.adapters.transports.webpush_encryption import encrypt
 from push_blaster.adapters.transports.webpush_transport import make_webpush_transport
-from push_blaster.domain.automations.content import Content, Priority
+from push_blaster.domain.automations.content import Action, Content, Priority
 from push_blaster.domain.delivery.message import Delivery, Message, Outcome
 from tests.fakes.browser import Browser, read_vapid, unb64
 from tests.fakes.post_receiver import PostReceiver, run_post_receiver
@@ -102,6 +103,8 @@ def test_a_browser_gets_the_content_and_its_push_service_how_to_treat_it(
         badge=3,
         ttl=timedelta(minutes=5),
         priority=Priority.NORMAL,
+        actions=(Action(id="see", title="See", deep_link="https://garden.example/see"),),
+        data={"screen": "shop"},
     )
 
     send(transport, a_message(0, service.url("ok/alice"))._replace(content=content))
@@ -112,8 +115,13 @@ def test_a_browser_gets_the_content_and_its_push_service_how_to_treat_it(
         "title": "Seeds are in 🌱",
         "body": "Come and see",
         "image": "https://cdn.example/seeds.png",
+        "actions": [{"action": "see", "title": "See"}],
         "tag": "tag-0",
     }
+    assert body["data"]["screen"] == "shop"
+    assert json.loads(body["data"]["actions"]) == [
+        {"id": "see", "title": "See", "deepLink": "https://garden.example/see"}
+    ]
     assert body["badge"] == 3
     assert (request.headers["ttl"], request.headers["urgency"]) == ("300", "normal")
 

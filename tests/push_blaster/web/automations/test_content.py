@@ -43,6 +43,34 @@ def test_the_form_saves_the_content_and_shows_it_in_the_preview(
     assert saved_push(client).get("badge") is None
 
 
+def test_buttons_and_data_are_lines_of_the_form(client: FlaskClient, admin: Visitor) -> None:
+    see = {"id": "see", "title": "See", "deepLink": "https://x.example/a|b", "icon": "eye"}
+    push = {"title": "T", "body": "B", "actions": [see], "data": {"screen": "shop"}}
+    client.post(RECIPES, json=a_document(pushSequence=[push]))
+
+    admin.save(EDIT, **{f"{FIRST}title": "Other"})
+    untouched = saved_push(client)
+    admin.save(
+        EDIT,
+        **{
+            f"{FIRST}actions": "see | See it\n\nno|No|https://x.example/",
+            f"{FIRST}data": "screen = a = b\nempty =",
+        },
+    )
+    refused = admin.save(EDIT, **{f"{FIRST}data": "no pair", f"{FIRST}actions": "only-an-id"})
+
+    assert (untouched["title"], untouched["actions"]) == ("Other", [see])
+    changed = saved_push(client)
+    assert changed["actions"] == [
+        {"id": "see", "title": "See it"},
+        {"id": "no", "title": "No", "deepLink": "https://x.example/"},
+    ]
+    assert changed["data"] == {"screen": "a = b", "empty": ""}
+    assert ">no pair</textarea>" in refused.text
+    assert f'href="#{FIRST}actions">Push 1: Buttons</a>' in refused.text
+    assert '<span class="buttons">' in admin.get(EDIT)
+
+
 def test_the_form_says_at_the_field_what_is_wrong(client: FlaskClient, admin: Visitor) -> None:
     client.post(RECIPES, json=a_document())
 
@@ -61,7 +89,7 @@ def test_a_send_at_once_has_content(client: FlaskClient, bench: Bench) -> None:
 
     (message,) = messages(bench)
     assert (message["imageUrl"], message["ttlMinutes"], message["priority"]) == (IMAGE, 5, "normal")
-    form = client.post(SEND_PUSH, data=a_push(badge="7"))
+    form = client.post(SEND_PUSH, data=a_push(badge="7", data='{"screen": "shop"}'))
     assert form.status_code == 202
 
 
