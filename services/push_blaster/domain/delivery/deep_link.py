@@ -4,9 +4,13 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
-_SUSPICIOUS: Final = re.compile(r"[\x00-\x20\x7f\\]|[^\x00-\x7f]")
+import idna
+
+_SUSPICIOUS: Final = re.compile(r"[\x00-\x20\x7f\\]")
+#: What stays as it is in path, query and fragment; all other letters are percent-encoded.
+_ASCII: Final = "".join(map(chr, range(0x21, 0x7F)))
 #: Begins a placeholder, of an audience or of a template.
 _OPENING: Final = re.compile(r"\[\[|\{\{")
 #: The schemes of the web: their links lead to a host. Other schemes may belong to an app.
@@ -31,7 +35,7 @@ class LinkPolicy:
         if not link:
             return None
         if _SUSPICIOUS.search(link):
-            return "has blanks, backslashes, control characters or letters that are not ASCII"
+            return "has blanks, backslashes or control characters"
         return _find_origin_fault(_find_origin(link), self)
 
     def find_fault_as_written(self, link: str) -> str | None:
@@ -50,6 +54,40 @@ class LinkPolicy:
         return _find_scheme_fault(scheme.lower(), self) if is_literal else None
 
 
+def write_in_ascii(link: str) -> str:
+    """Return a link as a message has it: its host by IDNA, other letters percent-encoded.
+
+    A link that is not allowed may stay as it is.
+    """
+    return link if link.isascii() else _encode_link(link)
+
+
+@lru_cache(maxsize=1_024)  # most links of a push are one link
+def _encode_link(link: str) -> str:
+    origin = _find_origin(link)
+    try:
+        return _encode_origin(origin) + quote(link[len(origin) :], safe=_ASCII)
+    except ValueError:
+        return link
+
+
+def _encode_origin(origin: str) -> str:
+    """Return scheme and host with the host by IDNA; ValueError if no host has such a name."""
+    if origin.isascii():
+        return origin
+    scheme, slashes, authority = origin.partition("//")
+    user, at, place = authority.rpartition("@")
+    host, colon, port = place.partition(":")
+    return f"{scheme}{slashes}{user}{at}{_encode_host(host)}{colon}{port}"
+
+
+def _encode_host(host: str) -> str:
+    """Return a host as browsers look it up; ValueError if no host has such a name."""
+    if host.isascii():
+        return host
+    return idna.encode(host, uts46=True, std3_rules=True).decode()
+
+
 #: Where the images of messages may come from: any host, by https.
 IMAGES: Final = LinkPolicy()
 
@@ -62,9 +100,9 @@ def _find_origin(link: str) -> str:
 @lru_cache(maxsize=1_024)  # most links of a push lead to one origin
 def _find_origin_fault(origin: str, policy: LinkPolicy) -> str | None:
     try:
-        parts = urlsplit(origin)
+        parts = urlsplit(_encode_origin(origin))
     except ValueError:
-        return "is no URL"
+        return "is no URL: check its host"
     return _find_target_fault(parts, policy)
 
 
@@ -87,7 +125,8 @@ def _find_host_fault(parts: SplitResult, policy: LinkPolicy) -> str | None:
     host = parts.hostname
     if host is None or "@" in parts.netloc:
         return "names no host, or a user before it"
-    is_allowed = any(host == allowed or host.endswith(f".{allowed}") for allowed in policy.hosts)
+    hosts = [_encode_host(allowed) for allowed in policy.hosts]
+    is_allowed = any(host == allowed or host.endswith(f".{allowed}") for allowed in hosts)
     if policy.hosts and not is_allowed:
         return f"leads to {host!r}; allowed: {', '.join(sorted(policy.hosts))}"
     return None

@@ -1,16 +1,16 @@
 """A push's texts and content, compiled once and filled in for each user."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 from uuid import UUID
 
 from chassis.names import column_key
 from push_blaster.domain.audiences.audience import AudienceRow
 from push_blaster.domain.automations.automation import Push
-from push_blaster.domain.automations.content import PLAIN, Content
+from push_blaster.domain.automations.content import PLAIN, Content, once_per_content
 from push_blaster.domain.automations.experiment import Variant, choose_variant
-from push_blaster.domain.delivery.deep_link import IMAGES, LinkPolicy
+from push_blaster.domain.delivery.deep_link import IMAGES, LinkPolicy, write_in_ascii
 from push_blaster.domain.delivery.ledger import LedgerState, Refusal
 from push_blaster.domain.delivery.template import (
     MalformedPlaceholderError,
@@ -161,6 +161,17 @@ def _find_links(
     yield "imageUrl", IMAGES, content.image_url
     for at, action in enumerate(content.actions):
         yield f"actions[{at}].deepLink", links, action.deep_link
+
+
+def with_ascii_links(content: Content) -> Content:
+    """Return the content with its links as a message has them; people see them as typed."""
+    return _encode_links(content) if content.image_url or content.actions else content
+
+
+@once_per_content
+def _encode_links(content: Content) -> Content:
+    encoded = [replace(a, deep_link=write_in_ascii(a.deep_link)) for a in content.actions]
+    return replace(content, image_url=write_in_ascii(content.image_url), actions=tuple(encoded))
 
 
 def name_link(path: str) -> str:

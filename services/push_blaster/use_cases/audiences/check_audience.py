@@ -16,10 +16,15 @@ from push_blaster.domain.audiences.audience import (
 )
 from push_blaster.domain.audiences.preparation import Stage
 from push_blaster.domain.automations.automation import Automation, Push
-from push_blaster.domain.delivery.deep_link import LinkPolicy
+from push_blaster.domain.delivery.deep_link import LinkPolicy, write_in_ascii
 from push_blaster.domain.delivery.ledger import Refusal
 from push_blaster.domain.delivery.message import TAG_LENGTH, Message
-from push_blaster.domain.delivery.push_template import PushTexts, Wordings, render_row
+from push_blaster.domain.delivery.push_template import (
+    PushTexts,
+    Wordings,
+    render_row,
+    with_ascii_links,
+)
 from push_blaster.domain.devices.device import DeviceKind
 from push_blaster.domain.engagement.receipt import RECEIPT_LENGTH
 from push_blaster.domain.zones import find_zone
@@ -75,11 +80,11 @@ def preview_message(row: AudienceRow, texts: PushTexts) -> Message:
         device_token=row.variables.get(TOKEN_COLUMN, "").strip() or _SOME_TOKEN,
         title=texts.title,
         body=texts.body,
-        deep_link=texts.deep_link,
+        deep_link=write_in_ascii(texts.deep_link),
         display_tag=_SOME_TAG,
         device_kind=row.variables.get(KIND_COLUMN) or DeviceKind.FCM,
         receipt=_SOME_RECEIPT,
-        content=texts.content,
+        content=with_ascii_links(texts.content),
     )
 
 

@@ -9,10 +9,10 @@ from push_blaster.adapters.delivery.message_size import find_excess
 from push_blaster.adapters.engagement.receipt_keys import select_receipt_keys
 from push_blaster.domain.audiences.audience import AudienceRow
 from push_blaster.domain.automations.automation import Push, ReachedDevices
-from push_blaster.domain.delivery.deep_link import LinkPolicy
+from push_blaster.domain.delivery.deep_link import LinkPolicy, write_in_ascii
 from push_blaster.domain.delivery.ledger import LedgerPage, LedgerState, Refusal
 from push_blaster.domain.delivery.message import Message, display_tags
-from push_blaster.domain.delivery.push_template import Wordings, render_row
+from push_blaster.domain.delivery.push_template import Wordings, render_row, with_ascii_links
 from push_blaster.domain.devices.device import Address
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.modes import delivers, goes_to_audience
@@ -116,7 +116,7 @@ class _Writer:
             device_token=newest.token,
             title=texts.title,
             body=texts.body,
-            deep_link=texts.deep_link,
+            deep_link=write_in_ascii(texts.deep_link),
             display_tag=self.tag(user_id),
             device_kind=newest.kind,
             device_keys=newest.keys,
@@ -124,7 +124,7 @@ class _Writer:
             fault=fault,
             variant=variant,
             receipt=self.write_receipt(user_id, self.places[variant]),
-            content=texts.content,
+            content=with_ascii_links(texts.content),
         )
         excess = find_excess(message)
         return Refusal(user_id, LedgerState.TOO_LONG, excess) if excess else message

@@ -2,7 +2,7 @@
 
 import pytest
 
-from push_blaster.domain.delivery.deep_link import LinkPolicy
+from push_blaster.domain.delivery.deep_link import LinkPolicy, write_in_ascii
 
 SCHEMES, HOSTS = frozenset({"https", "app"}), frozenset({"example.com"})
 
@@ -35,7 +35,12 @@ def test_these_are_allowed(link: str) -> None:
         ("https://example.com.evil.example", "leads to"),
         ("https://example.com\\@evil.example", "backslashes"),
         ("https://exam\nple.com", "control characters"),
-        ("https://ex\u0430mple.com", "not ASCII"),
+        ("https://ex\u0430mple.com", "leads to 'xn--exmple-4nf.com'"),
+        ("https://example.com\u3002evil.example", "leads to 'example.com.evil.example'"),
+        ("https://exa\u2100mple.com", "is no URL"),
+        ("https://example.com\uff20evil.example", "is no URL"),
+        ("https://\u202eexample.com", "is no URL"),
+        ("https://m\u00fc@example.com/", "a user before it"),
         ("https:///path", "names no host"),
         ("https:/path", "names no host"),
         ("other:///home", "scheme 'other'"),
@@ -72,6 +77,38 @@ def test_what_is_written_around_placeholders_is_checked_at_once(link: str, fault
 )
 def test_what_placeholders_decide_is_left_to_the_user(link: str) -> None:
     assert LinkPolicy(SCHEMES, HOSTS).find_fault_as_written(link) is None
+
+
+@pytest.mark.parametrize(
+    ("typed", "sent"),
+    [
+        ("https://example.com/plain?a=%20b#c", "https://example.com/plain?a=%20b#c"),
+        (
+            "https://example.com/straße/Köln?q=木#ü",
+            "https://example.com/stra%C3%9Fe/K%C3%B6ln?q=%E6%9C%A8#%C3%BC",
+        ),
+        ("https://straße.example:8443/a", "https://xn--strae-oqa.example:8443/a"),
+        ("https://МОСКВА.example", "https://xn--80adxhks.example"),
+        ("app:///größe/100%", "app:///gr%C3%B6%C3%9Fe/100%"),
+        ("app:/grün", "app:/gr%C3%BCn"),
+    ],
+)
+def test_letters_beyond_ascii_are_encoded(typed: str, sent: str) -> None:
+    policy = LinkPolicy(SCHEMES)
+
+    assert policy.find_fault(typed) is None
+    assert write_in_ascii(typed) == sent
+    assert write_in_ascii(sent) == sent
+    assert policy.find_fault(sent) is None
+
+
+@pytest.mark.parametrize("allowed", ["müller.example", "xn--mller-kva.example"])
+def test_an_allowed_host_may_be_written_either_way(allowed: str) -> None:
+    policy = LinkPolicy(hosts=frozenset({allowed}))
+
+    assert policy.find_fault("https://shop.müller.example/a") is None
+    assert policy.find_fault("https://xn--mller-kva.example/a") is None
+    assert policy.find_fault("https://muller.example/a") is not None
 
 
 def test_without_a_list_of_hosts_every_host_is_allowed() -> None:

@@ -93,6 +93,24 @@ def test_a_send_at_once_has_content(client: FlaskClient, bench: Bench) -> None:
     assert form.status_code == 202
 
 
+def test_a_link_beyond_ascii_is_shown_as_typed_and_sent_encoded(
+    client: FlaskClient, bench: Bench, operator: Visitor
+) -> None:
+    register(bench, ALICE)
+    link, image = "https://bücher.example/größe", "https://bücher.example/ü.png"
+    see = {"id": "see", "title": "See", "deepLink": link}
+
+    job = post(client, deepLink=link, imageUrl=image, actions=[see]).get_json()["jobId"]
+    bench.run(job)
+
+    (message,) = messages(bench)
+    sent = "https://xn--bcher-kva.example/gr%C3%B6%C3%9Fe"
+    assert message["data"]["url"] == message["data"]["click_action"] == sent
+    assert message["actions"] == [{**see, "deepLink": sent}]
+    assert message["imageUrl"] == "https://xn--bcher-kva.example/%C3%BC.png"
+    assert link in operator.get(f"/send?like={job}")
+
+
 @pytest.mark.parametrize(
     ("field", "value"), [("badge", -1), ("ttlMinutes", 0), ("imageUrl", "http://a.example/b")]
 )
