@@ -41,7 +41,7 @@ OF_COLUMN: Final[Mapping[str, frozenset[str]]] = {
 #: the table of a notice.
 OTHERS: Final = {
     *("destinations", "pushSequence", "audienceName", "default", "description", "number", "UTC"),
-    *("event", "conversion", "converted", "isArchived", "true"),
+    *("secret", "until", "event", "conversion", "converted", "isArchived", "true"),
     *NoticeTable,
 }
 

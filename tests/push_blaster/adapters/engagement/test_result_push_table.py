@@ -8,6 +8,7 @@ import pytest
 
 from push_blaster.adapters.engagement.result_push_table import digest_texts
 from push_blaster.domain.automations.automation import Push
+from push_blaster.domain.automations.content import Content
 from push_blaster.domain.automations.experiment import Experiment, Variant
 
 A: Final = Variant(id="a", title="A")
@@ -26,8 +27,14 @@ TEXTS: Final[dict[str, Any]] = {
     "body": "Other",
     "deep_link": "app://y",
     "variants": (),
+    "content": Content(image_url="https://a.example/1.png"),
 }
-TEXTS_OF_A_VARIANT: Final[dict[str, Any]] = {"id": "b", **TEXTS, "weight": 2.0}
+TEXTS_OF_A_VARIANT: Final[dict[str, Any]] = {
+    **TEXTS,
+    "id": "b",
+    "weight": 2.0,
+    "image_url": "https://a.example/1.png",
+}
 
 
 def test_each_field_of_a_push_is_a_text_or_none() -> None:
