@@ -67,7 +67,12 @@ def run_example(settings: StackSettings) -> None:
 def _register_devices(session: requests.Session, settings: StackSettings) -> None:
     with (settings.data_folder / "data" / "devices.csv").open(newline="") as file:
         devices = [
-            {"userId": row["user_id"], "token": row["token"], "platform": row["platform"]}
+            {
+                "userId": row["user_id"],
+                "token": row["token"],
+                "kind": "file",
+                "platform": row["platform"],
+            }
             for row in csv.DictReader(file)
         ]
     for start in range(0, len(devices), DEVICES_A_CALL):

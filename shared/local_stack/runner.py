@@ -26,6 +26,8 @@ START_LIMIT_S: Final = 60.0
 STOP_LIMIT_S: Final = 8.0
 #: If a process dies this often before the stack is healthy, another start does not help.
 MAX_DEATHS: Final = 3
+#: The transports by which the example's devices, of the kind `file`, get their messages.
+_TO_FILE: Final = ("file", "by-kind")
 #: How long after its death a process is started again.
 RESTART_PAUSE_S: Final = 1.0
 
@@ -126,7 +128,7 @@ def _start(
         stack.start(child)
     _wait_until_healthy(stack, settings, stopping)
     _print_banner(settings, postgres)
-    if stack.environment.get("PUSH_TRANSPORT", "file") == "file":
+    if stack.environment.get("PUSH_TRANSPORT", "file") in _TO_FILE:
         stack.children.append(_Child("phones", _report_as_phones(settings)))
         stack.start(stack.children[-1])
     if is_first_start and not stopping.is_set():

@@ -33,12 +33,12 @@ pytestmark = pytest.mark.xdist_group("browser")
 LINKS: Final = LinkPolicy(schemes=frozenset({"http", "https"}))
 #: Nothing serves there.
 AWAY: Final = "http://127.0.0.1:9/"
-POINT_TO: Final = """
-    async (server) => {
-        const cache = await caches.open("push-automation");
-        const place = "/push-automation/settings";
-        const settings = { ...(await (await cache.match(place)).json()), server };
-        await cache.put(place, new Response(JSON.stringify(settings)));
+#: The server answers the worker with a status, or does not answer.
+BE_AWAY: Final = """
+    (status) => {
+        self.ownFetch = self.fetch;
+        self.fetch = async (url) =>
+            status ? new Response("", { status }) : ownFetch("http://127.0.0.1:9/");
     }
 """
 CONNECT: Final = """
@@ -203,9 +203,10 @@ def test_a_message_leads_only_where_the_site_allows(subscriber: Site, servers: S
     site, home = subscriber, f"tab {subscriber.url}/"
     message = site.send(ALICE)
     links = ("https://evil.test/", "javascript:alert(1)", "garden://x", "//evil.test", "%", None)
+    blob = f"blob:{site.url}/of-the-same-origin"
     opened = []
 
-    for link in (*links, "https://shop.test/a?b#c"):
+    for link in (*links, blob, "https://shop.test/a?b#c"):
         message["data"]["url"] = link
         site.deliver(message)
         site.wait_to_show("Hello")
@@ -223,7 +224,7 @@ def test_a_message_leads_only_where_the_site_allows(subscriber: Site, servers: S
 def test_messages_and_notifications_of_others_are_left_alone(subscriber: Site) -> None:
     site = subscriber
     message = site.send(ALICE)
-    foreign = {**message, "data": {"url": site.url}}
+    foreign = {"notification": {"title": "Foreign"}, "data": {"url": site.url}}
 
     for text in ("no JSON", "null", "[]", foreign, {**message, "notification": {}}):
         site.deliver(text)
@@ -246,16 +247,18 @@ def test_a_message_with_strange_options_is_shown_without_them(subscriber: Site) 
     assert shown["tag"] == message["notification"]["tag"]
 
 
-def test_reports_wait_for_a_server_that_is_away(subscriber: Site) -> None:
+@pytest.mark.parametrize("status", [None, 429, 503])
+def test_reports_wait_for_a_server_that_is_away(subscriber: Site, status: int | None) -> None:
     site = subscriber
     message = site.send(ALICE)
-    site.worker.evaluate(POINT_TO, AWAY)
+    site.worker.evaluate(BE_AWAY, status)
     site.deliver(message)
     site.wait_to_show("Hello")
     site.answer()
     site.wait_to_open(f"tab {site.url}/")
     assert site.counted() == {"sent": 1}
 
+    site.worker.evaluate("() => { self.fetch = ownFetch; }")
     site.page.reload()
 
     site.wait_to_count(sent=1, delivered=1, opened=1)
