@@ -197,6 +197,8 @@ def test_a_button_opens_its_own_link_and_each_answer_is_counted(subscriber: Site
     home = f"tab {site.url}/"
     site.wait_to_open(f"new {site.url}/grow", home, home)
     site.wait_to_count(sent=1, delivered=1, actions=1, optedOut=1, dismissed=1)
+    (opt_out,) = site.api.get(f"/api/opt-outs?userId={ALICE}").get_json()["optOuts"]
+    assert (opt_out["scope"], opt_out["layerId"]) == ("layer", 3)
 
 
 def test_a_message_leads_only_where_the_site_allows(subscriber: Site, servers: Servers) -> None:
