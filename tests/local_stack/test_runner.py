@@ -60,7 +60,9 @@ def test_run_again_and_cadence_holds_the_same_users_back(local_stack: LocalStack
     assert again.returncode == 0, again.stderr
     first, second = funnels(local_stack.said()), funnels(again.stdout)
     assert second[0][6] == 0, "the first push has a pause of three days"
-    assert [line[4] + line[6] for line in second] == [line[4] + line[6] for line in first]
+    reached = [(f[4] + f[6], s[4] + s[6]) for f, s in zip(first, second, strict=True)]
+    # Some of those who opened a message of the first run opted out in it.
+    assert all(0.95 * before < after <= before for before, after in reached), reached
     assert sum(line[4] for line in second) > sum(line[4] for line in first)
     assert "capped by layer_3_cooldown_hours" in again.stdout
 

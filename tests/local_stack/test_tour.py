@@ -77,7 +77,8 @@ def test_every_command_of_the_tour_works(local_stack: LocalStack, tmp_path: Path
     assert held_back["excluded"][0]["rule"] == "layer_3_cooldown_hours"
     assert answers["docs/audience-scripts.md"][0]["state"] == "succeeded"
     assert "✗" not in said["docs/automations.md"]
-    events, conversions, results = answers["docs/results.md"]
+    events, conversions, results, fatigue = answers["docs/results.md"]
+    assert fatigue["layerId"] == 3
     assert results["zone"] == "UTC"
     assert (events["accepted"], conversions["accepted"], conversions["repeated"]) == (2, 1, 1)
 
