@@ -182,11 +182,11 @@ def test_a_sign_out_leaves_no_device_and_shows_nothing_any_more(subscriber: Site
 
 def test_a_button_opens_its_own_link_and_each_answer_is_counted(subscriber: Site) -> None:
     site = subscriber
-    message = site.send(ALICE)
-    message["notification"]["actions"] = [{"action": "grow", "title": "Grow"}]
-    message["data"]["actions"] = f'[{{"id": "grow", "deepLink": "{site.url}/grow"}}, {{"id": "x"}}]'
+    grow = {"id": "grow", "title": "Grow", "deepLink": f"{site.url}/grow"}
+    others = [{"id": "later", "title": "Later"}, {"id": "opt_out", "title": "No more of these"}]
+    message = site.send(ALICE, actions=[grow, *others], badge=3)
 
-    for action in ("grow", "x", "of-nobody", "opt_out"):
+    for action in ("grow", "later", "of-nobody", "opt_out"):
         site.deliver(message)
         site.wait_to_show("Hello")
         site.answer(action)
