@@ -23,6 +23,7 @@ from push_blaster.domain.automations.content import (
     InterruptionLevel,
     Priority,
 )
+from push_blaster.domain.automations.overrides import FIELDS, find_type_faults
 from push_blaster.domain.delivery.deep_link import IMAGES
 
 #: Four weeks: no provider keeps a message longer.
@@ -75,6 +76,13 @@ def _have_ids(actions: list[Mapping[str, Any]]) -> None:
     ids = [action["id"] for action in actions]
     if len(set(ids)) < len(ids):
         raise ValidationError("Each action of a push has an id of its own.")
+
+
+def _fits_its_providers(platforms: Mapping[str, Any]) -> None:
+    faults = dict(find_type_faults(platforms, dict(FIELDS)))
+    if faults:
+        complaint = "; ".join(f"{path} {fault}" for path, fault in faults.items())
+        raise ValidationError(f"{complaint}.")
 
 
 class ContentFields:
@@ -158,6 +166,17 @@ class ContentFields:
             validate=validate.Length(max=50),
         ),
         FormField("Data for the app", "push more", "One per line: key = value", widget="pairs"),
+    )
+    platforms = declare(
+        optional(fields.Dict, keys=fields.String(), validate=_fits_its_providers),
+        FormField(
+            "Fields of the providers",
+            "push more",
+            'JSON with android, apns or webpush, such as {"android": {"collapse_key": "news"}}',
+            widget="json",
+            rows=5,
+        ),
+        read=lambda platforms: {name: over for name, over in platforms.items() if over},
     )
 
 

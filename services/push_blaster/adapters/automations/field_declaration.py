@@ -56,6 +56,7 @@ Widget = Literal[
     "zone",
     "actions",
     "pairs",
+    "json",
 ]
 
 

@@ -1,7 +1,7 @@
 """The messages of FCM v1, and the meaning of its answers."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final
@@ -11,6 +11,7 @@ import orjson
 from push_blaster.adapters.transports.answers import explain
 from push_blaster.adapters.transports.webpush_payload import list_buttons
 from push_blaster.domain.automations.content import Content, Priority, given, once_per_content
+from push_blaster.domain.automations.overrides import merge
 from push_blaster.domain.delivery.message import Message, Outcome
 
 #: The largest message that FCM accepts, in bytes.
@@ -67,18 +68,36 @@ def _shape_of(content: Content) -> _Shape:
         mutable_content=1,  # wakes the app's extension, which shows images and reports deliveries
     )
     aps = {name.replace("_", "-"): value for name, value in aps.items()}
-    return _Shape(
-        notification=given(image=content.image_url),
-        android={"priority": content.priority, "ttl": f"{ttl_s}s"},
-        android_notification=given(
+    android: MutableMapping[str, Any] = {
+        "priority": content.priority,
+        "ttl": f"{ttl_s}s",
+        "notification": given(
             channel_id=content.android_channel_id,
             sound=content.sound,
             notification_count=content.badge,
         ),
-        apns={"payload": {"aps": aps}},
-        apns_headers={"apns-priority": _APNS_PRIORITY[content.priority]},
-        webpush={"headers": {"TTL": str(ttl_s), "Urgency": content.priority}},
-        web_notification=given(actions=list_buttons(content)),
+    }
+    apns: MutableMapping[str, Any] = {
+        "payload": {"aps": aps},
+        "headers": {"apns-priority": _APNS_PRIORITY[content.priority]},
+    }
+    webpush: MutableMapping[str, Any] = {
+        "headers": {"TTL": str(ttl_s), "Urgency": content.priority},
+        "notification": given(actions=list_buttons(content)),
+    }
+    over = content.platforms
+    android, apns, webpush = (
+        merge(part, over.get(name) or {})
+        for name, part in (("android", android), ("apns", apns), ("webpush", webpush))
+    )
+    return _Shape(
+        notification=given(image=content.image_url),
+        android_notification=android.pop("notification", {}),
+        android=android,
+        apns_headers=apns.pop("headers", {}),
+        apns=apns,
+        web_notification=webpush.pop("notification", {}),
+        webpush=webpush,
         ttl_s=ttl_s,
     )
 
@@ -102,10 +121,21 @@ def encode_message(message: Message, now_s: int, *, validate_only: bool = False)
     }
     if data := message.data:
         content["data"] = data
+    if message.content.platforms:
+        _keep_receipt(content, message)
     body: dict[str, Any] = {"message": content}
     if validate_only:
         body["validate_only"] = True
     return orjson.dumps(body)
+
+
+def _keep_receipt(content: Mapping[str, Any], message: Message) -> None:
+    """Give a platform with data of its own the link and the receipt, which its data replaces."""
+    link = {"click_action": message.deep_link, "url": message.deep_link}
+    for part in (content["android"], content["webpush"]):
+        if "data" in part:
+            own = {**(link if message.deep_link else {}), **part["data"]}
+            part["data"] = {**own, **given(receipt=message.receipt)}
 
 
 def read_answer(status: int, body: bytes) -> Judgement:

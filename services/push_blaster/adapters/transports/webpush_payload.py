@@ -1,16 +1,24 @@
 """The content of a message for a browser, before its encryption."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 
 from push_blaster.domain.automations.content import Content, given, once_per_content
+from push_blaster.domain.automations.overrides import merge
 from push_blaster.domain.delivery.message import Message
 
 #: The largest message in plain text: RFC 8291 allows one record of 4,096 bytes.
 MAX_PLAIN: Final = 3_993
+#: Headers that the transport writes.
+_OUR_HEADERS: Final = frozenset(
+    {"authorization", "content-type", "content-encoding", "content-length", "topic", "host"}
+)
+_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
+_HEADER_VALUE: Final = re.compile(r"[ -~]{0,500}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +27,7 @@ class _Shape:
 
     notification: Mapping[str, Any]
     whole: Mapping[str, Any]
+    data: Mapping[str, str]
     headers: tuple[str, ...]
 
 
@@ -29,12 +38,25 @@ def list_buttons(content: Content) -> list[dict[str, str]]:
 
 @once_per_content
 def _shape_of(content: Content) -> _Shape:
-    headers = {"TTL": content.ttl_s, "Urgency": content.priority}
+    plain = {
+        "headers": {"TTL": content.ttl_s, "Urgency": content.priority},
+        "notification": given(image=content.image_url, actions=list_buttons(content)),
+    }
+    merged = merge(plain, content.platforms.get("webpush") or {})
     return _Shape(
-        notification=given(image=content.image_url, actions=list_buttons(content)),
+        notification=merged.get("notification", {}),
         whole=given(badge=content.badge),
-        headers=tuple(f"{name}: {value}" for name, value in headers.items()),
+        data=merged.get("data", {}),
+        headers=tuple(_write_lines(merged.get("headers", {}))),
     )
+
+
+def _write_lines(headers: Mapping[str, object]) -> Iterator[str]:
+    """Yield the lines of the headers that a push may set."""
+    for name, value in headers.items():
+        is_own = name.casefold() in _OUR_HEADERS or not _HEADER_NAME.fullmatch(name)
+        if not is_own and _HEADER_VALUE.fullmatch(str(value)):
+            yield f"{name}: {value}"
 
 
 def encode_notification(message: Message) -> bytes:
@@ -48,7 +70,9 @@ def encode_notification(message: Message) -> bytes:
             "tag": message.display_tag,
         },
         **shape.whole,
-        "data": message.data,
+        "data": {**message.data, **shape.data, **given(receipt=message.receipt)}
+        if shape.data
+        else message.data,
     }
     return orjson.dumps(content)
 

@@ -47,7 +47,7 @@ class Content:
     """The content of a message; an empty value leaves the choice to the phone.
 
     Shape: `thread_id` groups messages, `category` names actions that the app declares, both on iOS.
-    `data` is for the app alone; nobody sees it.
+    `data` is for the app alone; nobody sees it. `platforms` overrides the provider's own fields.
     Units: a provider drops a message that it could not deliver within `ttl`.
     """
 
@@ -62,6 +62,7 @@ class Content:
     category: str = ""
     actions: tuple[Action, ...] = ()
     data: Mapping[str, str] = field(default_factory=dict)
+    platforms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def ttl_s(self) -> int:

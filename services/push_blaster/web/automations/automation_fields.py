@@ -20,6 +20,7 @@ from push_blaster.web.automations.form_fields import (
     chosen,
     days,
     flag,
+    json_object,
     lines,
     number,
     optional,
@@ -27,11 +28,12 @@ from push_blaster.web.automations.form_fields import (
     percentage,
     text,
     write_actions,
+    write_json,
     write_pairs,
 )
 from push_blaster.web.frame.document_paths import Difference, find_differences
 
-_WIDE: Final = frozenset({"area", "tick", "lines", "days", "devices", "actions", "pairs"})
+_WIDE: Final = frozenset({"area", "tick", "lines", "days", "devices", "actions", "pairs", "json"})
 _READS: Final[Mapping[str, Read]] = {
     "percent": percentage,
     "tick": flag,
@@ -40,11 +42,13 @@ _READS: Final[Mapping[str, Read]] = {
     "devices": chosen,
     "actions": actions,
     "pairs": pairs,
+    "json": json_object,
 }
 #: How the form shows values that its widgets do not show by themselves.
 WRITES: Final[Mapping[str, Callable[[object], str]]] = {
     "actions": write_actions,
     "pairs": write_pairs,
+    "json": write_json,
 }
 
 

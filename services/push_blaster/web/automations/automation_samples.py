@@ -43,8 +43,9 @@ class Look:
     def facts(self) -> list[tuple[str, object]]:
         """What the content says besides its image, with the labels of the form."""
         content = self.texts.content
+        platforms = {"platforms": ", ".join(content.platforms)}
         data = ", ".join(f"{key} = {value}" for key, value in content.data.items())
-        described = {**describe_content(content), **given(data=data)}
+        described = {**describe_content(content), **given(data=data, **platforms)}
         usual = describe_content(PLAIN)
         return [
             (label_of(f"{PUSH}{name}"), value)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+import orjson
 from werkzeug.datastructures import MultiDict
 
 Form = MultiDict[str, str]
@@ -63,6 +64,22 @@ def write_pairs(value: object) -> str:
     if not isinstance(value, Mapping):
         return str(value)
     return "\n".join(f"{key} = {text}" for key, text in value.items())
+
+
+def json_object(form: Form, name: str) -> object:
+    """Return the value of JSON; text that is none stays text, so that the field refuses it."""
+    given = form.get(name, "").strip()
+    try:
+        return orjson.loads(given) if given else None
+    except ValueError:
+        return given
+
+
+def write_json(value: object) -> str:
+    """Return a value as JSON in lines; text stays as it is."""
+    if isinstance(value, str):
+        return value
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
 
 
 def actions(form: Form, name: str) -> object:

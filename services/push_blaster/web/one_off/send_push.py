@@ -48,7 +48,7 @@ FAILED_SHOWN: Final = 1_000
 #: Numbers of the content, which a form has as text.
 _NUMBERS: Final = ("badge", "ttlMinutes")
 #: Parts of the content that a form has as JSON.
-_JSON: Final = ("actions", "data")
+_JSON: Final = ("actions", "data", "platforms")
 
 
 class SendPushSchema(ContentFields, CamelSchema):

@@ -46,6 +46,7 @@ CONTENT = {
         {"id": "later", "title": "Later"},
     ],
     "data": {"imageUrl": "[[var:plant]]", "screen": "shop"},
+    "platforms": {"apns": {"payload": {"plants": ["[[var:plant]]"]}}, "webpush": None},
 }
 
 
@@ -78,6 +79,7 @@ def test_every_field_is_read() -> None:
             Action(id="later", title="Later"),
         ),
         data={"imageUrl": "[[var:plant]]", "screen": "shop"},
+        platforms={"apns": {"payload": {"plants": ["[[var:plant]]"]}}},
     )
 
 
@@ -180,6 +182,32 @@ def test_a_button_leads_only_where_messages_may(link: str, fault: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "platforms",
+    [
+        [],
+        "android",
+        {"andriod": {}},
+        {"android": []},
+        {"android": {"ttl": 60}},
+        {"android": {"notification": "loud"}},
+        {"android": {"notification": {"channelId": "offers"}}},
+        {"android": {"notification": {"sticky": "yes"}}},
+        {"android": {"data": {"a": 1}}},
+        {"apns": {"headers": {"apns-priority": 10}}},
+        {"apns": {"payload": {"aps": "x"}}},
+        {"apns": {"payload": {"aps": {"badge": "3"}}}},
+        {"apns": {"payload": []}},
+        {"webpush": {"notification": 3}},
+        {"webpush": {"notification": {"actions": {}}}},
+        {"webpush": {"headers": {"TTL": 60}}},
+        {"webpush": {"data": {"a": {"b": "c"}}}},
+    ],
+)
+def test_an_override_that_breaks_the_payload_is_refused(platforms: object) -> None:
+    assert (complaint(platforms=platforms) or "").startswith("pushSequence[0].platforms")
+
+
 def test_a_variant_has_its_own_image_or_none() -> None:
     push = read(imageUrl="https://a.example/a", variants=[{"id": "b", "imageUrl": ""}, {"id": "c"}])
 
@@ -200,6 +228,7 @@ def test_placeholders_are_filled_in_in_every_text_and_encoded_in_links() -> None
     assert content.actions[0].title == "See ../ü b"
     assert content.actions[0].deep_link == "https://x.example/..%2F%C3%BC%20b"
     assert content.data == {"imageUrl": "../ü b", "screen": "shop"}
+    assert content.platforms == {"apns": {"payload": {"plants": ["../ü b"]}}}
     assert wordings.find_unknown(["thread"]) == ["plant"]
     assert wordings.find_used(["plant", "thread", "else"]) == ["plant", "thread"]
 

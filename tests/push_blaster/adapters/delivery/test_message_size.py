@@ -17,6 +17,7 @@ CONTENTS = (
     PLAIN,
     Content(image_url="https://a.b/c", badge=99_999, sound="木" * 20, category="\\" * 50),
     Content(image_url="https://a.b/" + "c" * 900, thread_id='"' * 200),
+    Content(platforms={"apns": {"payload": {"x": "木" * 300}}, "webpush": {"data": {"y": "z"}}}),
     Content(actions=(Action(id="a", title="木" * 90),), data={"k": '"' * 300}),
 )
 

@@ -127,6 +127,61 @@ def test_it_is_what_googles_library_would_send(message: Message) -> None:
     assert orjson.loads(encode_message(message, NOW_S)) == {"message": by_google(message)}
 
 
+def test_overrides_come_last_and_tag_and_receipt_stay_ours() -> None:
+    content = Content(
+        sound="chime",
+        badge=3,
+        platforms={
+            "android": {
+                "collapse_key": "news",
+                "ttl": "60s",
+                "notification": {"tag": "theirs", "sound": None, "ticker": "T"},
+                "data": {"own": "a", "receipt": "theirs"},
+            },
+            "apns": {
+                "headers": {"apns-collapse-id": "theirs", "apns-expiration": "0"},
+                "payload": {"aps": {"badge": 9, "alert": {"subtitle": "S"}}, "own": [1]},
+            },
+            "webpush": {
+                "notification": {"tag": "theirs", "requireInteraction": True},
+                "headers": {"Urgency": "low"},
+            },
+        },
+    )
+    message = Message(UUID(int=1), "token", "T", "B", "app://x", "ours", receipt="R")
+
+    bodies = [
+        orjson.loads(encode_message(message._replace(content=content), NOW_S))["message"]
+        for _ in "ab"
+    ]
+
+    assert bodies[0] == bodies[1]
+    link = {"click_action": "app://x", "url": "app://x"}
+    assert bodies[0]["android"] == {
+        "priority": "high",
+        "ttl": "60s",
+        "collapse_key": "news",
+        "data": {**link, "own": "a", "receipt": "R"},
+        "notification": {"notification_count": 3, "ticker": "T", "tag": "ours"},
+    }
+    assert bodies[0]["apns"] == {
+        "headers": {"apns-priority": "10", "apns-expiration": "0", "apns-collapse-id": "ours"},
+        "payload": {
+            "aps": {
+                "sound": "chime",
+                "badge": 9,
+                "mutable-content": 1,
+                "alert": {"subtitle": "S"},
+            },
+            "own": [1],
+        },
+    }
+    assert bodies[0]["webpush"] == {
+        "headers": {"TTL": "86400", "Urgency": "low"},
+        "notification": {"requireInteraction": True, "tag": "ours"},
+    }
+
+
 def test_a_rehearsal_asks_for_validation_only() -> None:
     message = Message(UUID(int=1), "token", "T", "B", "", "a-tag")
 

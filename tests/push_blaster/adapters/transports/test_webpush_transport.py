@@ -126,6 +126,34 @@ def test_a_browser_gets_the_content_and_its_push_service_how_to_treat_it(
     assert (request.headers["ttl"], request.headers["urgency"]) == ("300", "normal")
 
 
+def test_overrides_reach_browsers_and_tag_topic_and_receipt_stay_ours(
+    transport: PostTransport, service: PostReceiver
+) -> None:
+    over = {
+        "headers": {"TTL": "9", "topic": "theirs", "Authorization": "x", "A": "b\r\nEvil: 1"},
+        "notification": {"tag": "theirs", "title": "Other", "silent": True},
+        "data": {"own": "a", "receipt": "theirs"},
+    }
+    message = a_message(0, service.url("ok/alice"))
+
+    send(transport, message._replace(content=Content(platforms={"webpush": over})))
+
+    (request,) = service.received
+    body = BROWSER.read(request.body)
+    assert body["notification"] == {
+        "title": "Other",
+        "body": "Come and see",
+        "silent": True,
+        "tag": "tag-0",
+    }
+    assert (body["data"]["own"], body["data"]["receipt"]) == ("a", "receipt-0")
+    headers = request.headers
+    assert (headers["ttl"], headers["topic"], headers["urgency"]) == ("9", "tag-0", "high")
+    assert headers["authorization"].startswith("vapid ")
+    assert "evil" not in headers
+    assert "a" not in headers
+
+
 def test_one_signature_serves_an_origin_and_one_connection_many_messages(
     transport: PostTransport, service: PostReceiver
 ) -> None:

@@ -71,6 +71,19 @@ def test_buttons_and_data_are_lines_of_the_form(client: FlaskClient, admin: Visi
     assert '<span class="buttons">' in admin.get(EDIT)
 
 
+def test_fields_of_the_providers_are_json_in_the_form(client: FlaskClient, admin: Visitor) -> None:
+    client.post(RECIPES, json=a_document())
+
+    refused = admin.save(EDIT, **{f"{FIRST}platforms": "{no json"})
+    wrong = admin.save(EDIT, **{f"{FIRST}platforms": '{"android": {"ttl": 5}}'})
+    admin.save(EDIT, **{f"{FIRST}platforms": '{"android": {"collapse_key": "news"}}'})
+
+    assert ">{no json</textarea>" in refused.text
+    assert "android.ttl is no text" in wrong.text
+    assert saved_push(client)["platforms"] == {"android": {"collapse_key": "news"}}
+    assert "&#34;collapse_key&#34;: &#34;news&#34;" in admin.get(EDIT)
+
+
 def test_the_form_says_at_the_field_what_is_wrong(client: FlaskClient, admin: Visitor) -> None:
     client.post(RECIPES, json=a_document())
 
