@@ -75,6 +75,7 @@ from push_blaster.web.problems import PROBLEMS
 from push_blaster.web.schedule.calendar import calendar_routes
 from push_blaster.web.schedule.clock import clock_routes
 from push_blaster.web.schedule.plans import plan_routes
+from push_blaster.web.users.users import user_routes
 from push_blaster.wiring import (
     Adapters,
     connect_adapters,
@@ -195,6 +196,7 @@ def _make_routes(
         monitor_routes(context, settings.engine.concurrent_executions),
         migration_routes(context),
         scheduled_push_routes(ScheduledPushes(context, settings.filter_script)),
+        user_routes(context),
         delivery_routes(database),
         push_log_routes(database),
         query_audience_routes(),

@@ -58,6 +58,7 @@ POST   /api/test-devices
 PUT    /api/test-devices/<uuid:device_id>
 DELETE /api/test-devices/<uuid:device_id>
 POST   /api/test-devices/<uuid:device_id>/send
+GET    /api/users/<uuid:user_id>/export.json
 GET    /alerts
 GET    /alerts/<uuid:destination_id>
 POST   /alerts/<uuid:destination_id>/test

@@ -42,6 +42,8 @@ PAGES = (
     "/send",
     "/send/{dry_run}",
     "/send/scheduled/{push}",
+    "/users",
+    "/users/7e57ab1e-0000-4000-8000-000000000001",
     "/deliveries?user=7e57ab1e-0000-4000-8000-000000000001",
     "/cadence",
     "/cadence/users?user=7e57ab1e-0000-4000-8000-000000000001",

@@ -333,10 +333,22 @@ def test_why_somebody_got_two_is_found_by_the_id(
     with story("Find why somebody got two pushes", 2):
         page.get_by_label("Search everything").fill(user)
         page.get_by_label("Search everything").press("Enter")
-        page.get_by_role("link", name="Cadence of this user").click()
-        got = page.get_by_role("region", name="Recent deliveries").get_by_role("row", name="Sent")
+        page.get_by_role("link", name="Everything about this user").click()
+        said = page.get_by_role("region", name="In short")
+        expect(said).to_contain_text("“A second push” of")
+        expect(said).to_contain_text("The cadence rules allowed each of them.")
+        got = page.get_by_role("region", name="Timeline").get_by_role("row", name="Sent")
         expect(got.filter(has_text="A second push")).to_contain_text("Platform-wide moment")
-        expect(got.filter(has_text="garden-activity").first).to_contain_text("responsive")
+        own = got.filter(has_text="Behaviour-responsive").first
+        expect(own.get_by_role("cell").nth(2)).not_to_contain_text("first name")
+
+    with page.expect_download() as saved:
+        page.get_by_role("link", name="Export as a file").click()
+    assert saved.value.suggested_filename == f"user-{user}.json"
+    page.get_by_role("link", name="One user").click()
+    page.get_by_label("User", exact=True).fill("alice")
+    page.get_by_role("button", name="Find").click()
+    expect(page.get_by_text("'alice' is no user id")).to_be_visible()
 
 
 def test_the_channel_and_the_phone_of_the_team_are_tried_out(page: Page, story: Story) -> None:

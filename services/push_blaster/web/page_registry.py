@@ -43,6 +43,7 @@ from push_blaster.web.operations.dashboard_pages import dashboard_pages
 from push_blaster.web.operations.search_pages import search_pages
 from push_blaster.web.problems import PROBLEMS
 from push_blaster.web.schedule.calendar_pages import calendar_pages
+from push_blaster.web.users.users_pages import user_pages
 
 
 def make_pages(
@@ -74,6 +75,7 @@ def make_pages(
         stop_everything_pages(context.database, context.files),
         send_pages(context),
         send_later_pages(context),
+        user_pages(context),
         delivery_pages(context.database),
         cadence_pages(context, records),
         device_pages(context.database, push_hosts),

@@ -223,6 +223,21 @@ def read_batch(path: Path, offset: int, rows: int) -> list[AudienceRow]:
     return [_read_line(line) for line in lines]
 
 
+def find_row(path: Path, offset: int, rows: int, user_id: UUID) -> AudienceRow | None:
+    """Return the row of a user among `rows` rows from the byte `offset` on; None if none is there.
+
+    A file that is gone has no rows.
+    """
+    begin = orjson.dumps({"userId": str(user_id)})[:-1]
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            own = (line for line in islice(file, rows) if line.startswith(begin))
+            return next(map(_read_line, own), None)
+    except FileNotFoundError:
+        return None
+
+
 def _read_line(line: bytes) -> AudienceRow:
     row = orjson.loads(line)
     return AudienceRow(UUID(row["userId"]), row["variables"])

@@ -11,7 +11,7 @@ from push_blaster.domain.audiences.preparation import PreparationProgress
 from push_blaster.domain.automations.automation import Automation, Push
 from push_blaster.domain.automations.experiment import Variant, is_in_test
 from push_blaster.domain.executions.decision import PushDecision
-from push_blaster.domain.executions.modes import Mode
+from push_blaster.domain.executions.modes import Mode, goes_to_audience
 from push_blaster.domain.executions.phase import BEFORE_LIVE, ENDED, Phase
 
 
@@ -153,6 +153,14 @@ class Execution:
         if decision is None or push.experiment is None:
             return False
         return not is_in_test(push.experiment, self.automation.id, push.id, decision.draw, user_id)
+
+    def word_push(self, position: int, user_id: UUID) -> Push:
+        """Return a push with the texts for a user; with its variants, if the user tests them."""
+        push = self.automation.pushes[position - 1]
+        if not goes_to_audience(self.mode):
+            return push.worded(None)
+        gets_winner = self.gets_winner(position, user_id)
+        return push.worded(self.find_winner(position)) if gets_winner else push
 
     def with_push(self, changed: PushProgress) -> "Execution":
         """Return the execution with this push in the place of the one at its position."""

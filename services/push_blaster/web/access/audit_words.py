@@ -194,6 +194,7 @@ WORDS: Final[Mapping[str, str]] = {
     "tokens.create": _NEW_ACCESS,
     "tokens.delete": _REVOKE,
     "tokens.rotate": _ROTATE,
+    "users.export": "export/exported all that is known of a user",
 }
 
 #: What the log can be filtered by, and the groups of routes that belong to it.

@@ -149,13 +149,17 @@ def _add_forgetting(routes: Routes, database: Database) -> None:
 def find_devices_of(
     database: Database, user_id: UUID, kind: str | None = None, dead: bool | None = None
 ) -> Sequence[RegisteredDevice]:
-    """Return a user's devices as the caller may see them: tokens are for operators and admins."""
+    """Return a user's devices as the caller may see them."""
     with database.transaction() as connection:
-        found = select_devices_of(connection, user_id, kind, dead)
+        return hide_tokens(select_devices_of(connection, user_id, kind, dead))
+
+
+def hide_tokens(devices: Sequence[RegisteredDevice]) -> Sequence[RegisteredDevice]:
+    """Return devices as the caller may see them: tokens are for operators and admins."""
     caller = the_caller()
     if caller and caller.role >= Role.OPERATOR:
-        return found
-    return [replace(device, token=hide_token(device.token)) for device in found]
+        return devices
+    return [replace(device, token=hide_token(device.token)) for device in devices]
 
 
 def _register_one(

@@ -21,7 +21,12 @@ class AskedUser(NamedTuple):
 
 def read_asked_user() -> AskedUser:
     """Return the user of the query `user`; without one, both id and fault are None."""
-    text = request.args.get("user", "").strip()
+    return ask_user(request.args.get("user", ""))
+
+
+def ask_user(text: str) -> AskedUser:
+    """Return the user that a text means."""
+    text = text.strip()
     try:
         return AskedUser(text, UUID(text) if text else None)
     except ValueError:

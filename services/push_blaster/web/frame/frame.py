@@ -66,6 +66,7 @@ NAVIGATION: Final = {
         NavEntry("pages_send.write", "Send a push", Role.OPERATOR),
     ),
     "Users": (
+        NavEntry("pages_users.search", "One user"),
         NavEntry("pages_deliveries.search", "Deliveries"),
         NavEntry("pages_cadence.rules", "Cadence"),
         NavEntry("pages_devices.show", "Devices"),

@@ -86,6 +86,7 @@ def _find_users(text: str) -> list[Hit]:
     except ValueError:
         return []
     return [
+        Hit("Everything about this user", url_for("pages_users.show", user_id=user)),
         Hit("Messages of this user", url_for("pages_deliveries.search", user=user)),
         Hit("Cadence of this user", url_for("pages_cadence.user", user=user)),
         Hit("Devices of this user", url_for("pages_devices.show", user=user)),

@@ -1,0 +1,1 @@
+"""Users: where all that is known of one user is read."""

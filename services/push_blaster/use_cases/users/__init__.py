@@ -1,0 +1,1 @@
+"""Users: read all that is known of one user."""

@@ -1,0 +1,1 @@
+"""Users: the page about one user, and its routes."""
