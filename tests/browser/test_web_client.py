@@ -41,6 +41,15 @@ BE_AWAY: Final = """
             status ? new Response("", { status }) : ownFetch("http://127.0.0.1:9/");
     }
 """
+#: The browser tries again what could not be sent; it waits longer after each sync that failed.
+SYNC: Final = """
+    async () => {
+        const sync = new SyncEvent("sync", { tag: "push-automation" });
+        sync.waitUntil = (work) => void (self.work = work);
+        dispatchEvent(sync);
+        return self.work.then(() => "sent", () => "failed");
+    }
+"""
 CONNECT: Final = """
     async ([push, options]) => {
         const { connect } = await import(`${push}/client/push.js`);
@@ -260,6 +269,7 @@ def test_reports_wait_for_a_server_that_is_away(subscriber: Site, status: int | 
     site.wait_to_open(f"tab {site.url}/")
     assert site.counted() == {"sent": 1}
 
+    assert site.worker.evaluate(SYNC) == "failed"
     site.worker.evaluate("() => { self.fetch = ownFetch; }")
     site.page.reload()
 

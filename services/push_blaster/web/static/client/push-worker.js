@@ -26,27 +26,23 @@
     const place = [receipt, event, action].map(encodeURIComponent).join("/");
     const stored = new Response(JSON.stringify({ receipt, event, action, at }));
     await (await caches.open(NAME)).put(REPORTS + place, stored);
-    return sendReports();
+    await sendReports().catch(() => registration.sync?.register(NAME).catch(() => {}));
   }
 
   let sending = Promise.resolve(); // one request at a time
-  const sendReports = () => (sending = sending.then(sendStored));
+  const sendReports = () => (sending = sending.catch(() => {}).then(sendStored));
 
   // A report stays until the server has answered: sent twice, it counts once.
   async function sendStored() {
-    try {
-      const cache = await caches.open(NAME);
-      const places = (await cache.keys()).filter(({ url }) => url.includes(REPORTS));
-      const sent = places.slice(0, 50);
-      if (!sent.length) return;
-      const read = async (place) => (await cache.match(place)).json();
-      const { status } = await post("api/events", { events: await Promise.all(sent.map(read)) });
-      if (status === 429 || status >= 500) throw status; // later
-      await Promise.all(sent.map((place) => cache.delete(place)));
-      if (places.length > sent.length) await sendStored();
-    } catch {
-      await registration.sync?.register(NAME).catch(() => {});
-    }
+    const cache = await caches.open(NAME);
+    const places = (await cache.keys()).filter(({ url }) => url.includes(REPORTS));
+    const sent = places.slice(0, 50);
+    if (!sent.length) return;
+    const read = async (place) => (await cache.match(place)).json();
+    const { status } = await post("api/events", { events: await Promise.all(sent.map(read)) });
+    if (status === 429 || status >= 500) throw status; // later; a sync that fails is tried again
+    await Promise.all(sent.map((place) => cache.delete(place)));
+    if (places.length > sent.length) await sendStored();
   }
 
   async function show({ notification: { title, ...options }, data, badge }) {
