@@ -45,7 +45,7 @@ from chassis.typed_schemas import view_schema
 _GONE: Final = Problem(499, "Client gone")
 _TOO_SLOW: Final = Problem(408, "Too slow")
 #: Content types that OpenAPI describes as text; all others are objects.
-_PLAIN: Final = {"text/csv", "text/plain"}
+_PLAIN: Final = {"text/csv", "text/javascript", "text/plain"}
 
 
 def describe_upload(

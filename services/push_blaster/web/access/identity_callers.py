@@ -38,7 +38,7 @@ class AllowedOrigins:
 
     def answer_preflight(self) -> Response | None:
         """Answer a browser that asks whether a page may call a route; None for other requests."""
-        if request.method != "OPTIONS" or not _is_for_users():
+        if request.method != "OPTIONS" or _WANTED not in request.headers or not _is_for_users():
             return None
         self.refuse_foreign()
         response = Response(status=204)

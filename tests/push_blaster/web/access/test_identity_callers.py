@@ -271,6 +271,16 @@ def test_a_page_of_an_allowed_origin_may_call_and_read(alice: FlaskClient) -> No
     assert (called.status_code, refused.status_code) == (200, 400)
 
 
+@pytest.mark.parametrize("path", ["/api/devices", "/api/devices/t1", "/api/opt-outs"])
+def test_options_without_the_question_of_a_browser_are_answered(
+    client: FlaskClient, path: str
+) -> None:
+    for headers in ({}, {"Origin": SHOP}):
+        answer = client.options(path, headers=headers)
+
+        assert (answer.status_code, "OPTIONS" in answer.headers["Allow"]) == (200, True)
+
+
 def test_the_question_of_a_browser_needs_no_token(app: Flask) -> None:
     for path, method in (
         ("/api/devices", "POST"),
