@@ -1,7 +1,7 @@
 """The messages of FCM v1, and the meaning of its answers."""
 
 import re
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final
@@ -42,23 +42,49 @@ class Judgement:
     pause_s: float | None = None
 
 
+#: Stand for the tag and the expiry of a message until they are known; no document has NUL.
+_TAG: Final = "\0"
+_EXPIRY: Final = "\0\0"
+_MARKS: Final = {_TAG: b"%(tag)b", _EXPIRY: b"%(expiry)b"}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Shape:
-    """What all messages of a content have in common, part by part."""
+    """What all messages of a content have in common.
+
+    Shape: `platforms` is the JSON of their parts, with places for tag and expiry.
+    """
 
     notification: Mapping[str, Any]
-    android: Mapping[str, Any]
-    android_notification: Mapping[str, Any]
-    apns: Mapping[str, Any]
-    apns_headers: Mapping[str, Any]
-    webpush: Mapping[str, Any]
-    web_notification: Mapping[str, Any]
+    platforms: bytes
     ttl_s: int
+    has_own_data: bool
 
 
 @once_per_content
 def _shape_of(content: Content) -> _Shape:
-    ttl_s = content.ttl_s
+    over = content.platforms
+    parts = {
+        name: merge(merge(part, over.get(name) or {}), _OURS[name])
+        for name, part in _describe_platforms(content).items()
+    }
+    return _Shape(
+        notification=given(image=content.image_url),
+        platforms=_write(parts),
+        ttl_s=content.ttl_s,
+        has_own_data=any("data" in part for part in parts.values()),
+    )
+
+
+#: What no override changes.
+_OURS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "android": {"notification": {"tag": _TAG}},
+    "apns": {"headers": {"apns-collapse-id": _TAG}},
+    "webpush": {"notification": {"tag": _TAG}},
+}
+
+
+def _describe_platforms(content: Content) -> Mapping[str, Mapping[str, Any]]:
     aps = given(
         sound=content.sound,
         badge=content.badge,
@@ -67,39 +93,35 @@ def _shape_of(content: Content) -> _Shape:
         interruption_level=content.interruption_level,
         mutable_content=1,  # wakes the app's extension, which shows images and reports deliveries
     )
-    aps = {name.replace("_", "-"): value for name, value in aps.items()}
-    android: MutableMapping[str, Any] = {
-        "priority": content.priority,
-        "ttl": f"{ttl_s}s",
-        "notification": given(
-            channel_id=content.android_channel_id,
-            sound=content.sound,
-            notification_count=content.badge,
-        ),
-    }
-    apns: MutableMapping[str, Any] = {
-        "payload": {"aps": aps},
-        "headers": {"apns-priority": _APNS_PRIORITY[content.priority]},
-    }
-    webpush: MutableMapping[str, Any] = {
-        "headers": {"TTL": str(ttl_s), "Urgency": content.priority},
-        "notification": given(actions=list_buttons(content)),
-    }
-    over = content.platforms
-    android, apns, webpush = (
-        merge(part, over.get(name) or {})
-        for name, part in (("android", android), ("apns", apns), ("webpush", webpush))
+    priority = {"apns-priority": _APNS_PRIORITY[content.priority], "apns-expiration": _EXPIRY}
+    look = given(
+        channel_id=content.android_channel_id,
+        sound=content.sound,
+        notification_count=content.badge,
     )
-    return _Shape(
-        notification=given(image=content.image_url),
-        android_notification=android.pop("notification", {}),
-        android=android,
-        apns_headers=apns.pop("headers", {}),
-        apns=apns,
-        web_notification=webpush.pop("notification", {}),
-        webpush=webpush,
-        ttl_s=ttl_s,
-    )
+    return {
+        "android": {
+            "priority": content.priority,
+            "ttl": f"{content.ttl_s}s",
+            "notification": look,
+        },
+        "apns": {
+            "payload": {"aps": {name.replace("_", "-"): value for name, value in aps.items()}},
+            "headers": priority,
+        },
+        "webpush": {
+            "headers": {"TTL": str(content.ttl_s), "Urgency": content.priority},
+            "notification": given(actions=list_buttons(content)),
+        },
+    }
+
+
+def _write(parts: Mapping[str, Any]) -> bytes:
+    """Return the JSON of the parts, with the places of the marks."""
+    text = orjson.dumps(parts).replace(b"%", b"%%")
+    for mark, place in _MARKS.items():
+        text = text.replace(orjson.dumps(mark), place)
+    return text
 
 
 def encode_message(message: Message, now_s: int, *, validate_only: bool = False) -> bytes:
@@ -107,35 +129,31 @@ def encode_message(message: Message, now_s: int, *, validate_only: bool = False)
 
     Units: `now_s` is the present in seconds since 1970; the message expires from then on.
     """
-    tag, shape = message.display_tag, _shape_of(message.content)
-    expiry = str(now_s + shape.ttl_s)
+    shape = _shape_of(message.content)
+    tag, expiry = orjson.dumps(message.display_tag), b'"%d"' % (now_s + shape.ttl_s)
+    platforms = shape.platforms % {b"tag": tag, b"expiry": expiry}
     content: dict[str, Any] = {
         "fid" if message.device_kind == "fid" else "token": message.device_token,
         "notification": {"title": message.title, "body": message.body, **shape.notification},
-        "android": {**shape.android, "notification": {**shape.android_notification, "tag": tag}},
-        "apns": {
-            **shape.apns,
-            "headers": {"apns-expiration": expiry, **shape.apns_headers, "apns-collapse-id": tag},
-        },
-        "webpush": {**shape.webpush, "notification": {**shape.web_notification, "tag": tag}},
     }
     if data := message.data:
         content["data"] = data
-    if message.content.platforms:
-        _keep_receipt(content, message)
-    body: dict[str, Any] = {"message": content}
-    if validate_only:
-        body["validate_only"] = True
-    return orjson.dumps(body)
+    if shape.has_own_data:
+        platforms = _keep_receipt(platforms, message)
+    # Both are objects in JSON: the second one continues the first one.
+    whole = orjson.dumps(content)[:-1] + b"," + platforms[1:]
+    return b'{"message":%b%b}' % (whole, b',"validate_only":true' if validate_only else b"")
 
 
-def _keep_receipt(content: Mapping[str, Any], message: Message) -> None:
-    """Give a platform with data of its own the link and the receipt, which its data replaces."""
-    link = {"click_action": message.deep_link, "url": message.deep_link}
-    for part in (content["android"], content["webpush"]):
+def _keep_receipt(platforms: bytes, message: Message) -> bytes:
+    """Return the parts with link and receipt in data of their own, which replaces all data."""
+    link = given(click_action=message.deep_link, url=message.deep_link)
+    receipt = given(receipt=message.receipt)
+    parts = orjson.loads(platforms)
+    for part in parts.values():
         if "data" in part:
-            own = {**(link if message.deep_link else {}), **part["data"]}
-            part["data"] = {**own, **given(receipt=message.receipt)}
+            part["data"] = {**link, **part["data"], **receipt}
+    return orjson.dumps(parts)
 
 
 def read_answer(status: int, body: bytes) -> Judgement:
