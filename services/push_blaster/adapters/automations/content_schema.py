@@ -29,8 +29,8 @@ from push_blaster.domain.delivery.deep_link import IMAGES
 #: Four weeks: no provider keeps a message longer.
 MAX_TTL_MINUTES: Final = 28 * 24 * 60
 MAX_ACTIONS: Final = 4
-#: Keys of data that this system or FCM writes.
-_OUR_KEYS: Final = frozenset({"receipt", "url", "click_action", "actions", "from"})
+#: Keys of data that this system writes.
+_OUR_KEYS: Final = frozenset({"receipt", "url", "click_action", "actions"})
 _NAME: Final = validate.Length(max=200)
 
 
@@ -46,11 +46,15 @@ IMAGE_URL: Final = (validate.Length(max=2_000), is_image_url)
 
 def _is_own_key(key: str) -> None:
     """Refuse a key of data that a provider or this system uses."""
-    name = key.casefold()
     if not 1 <= len(key) <= 100 or not key.isprintable():
         raise ValidationError("Use 1 to 100 printable characters.")
-    if name in _OUR_KEYS or name == "message_type" or name.startswith(("google", "gcm")):
+    if key.casefold() in _OUR_KEYS or _is_of_fcm(key):
         raise ValidationError(f"{key!r} is reserved; choose another key.")
+
+
+def _is_of_fcm(key: str) -> bool:
+    name = key.casefold()
+    return name in {"from", "message_type"} or name.startswith(("google", "gcm"))
 
 
 class ActionSchema(KeptSchema):
@@ -80,6 +84,9 @@ def _have_ids(actions: list[Mapping[str, Any]]) -> None:
 
 def _fits_its_providers(platforms: Mapping[str, Any]) -> None:
     faults = dict(find_type_faults(platforms, dict(FIELDS)))
+    for name in FIELDS.keys() & platforms.keys() if not faults else ():
+        keys = ((platforms[name] or {}).get("data") or {}).keys()
+        faults |= {f"{name}.data.{key}": "is reserved by FCM" for key in keys if _is_of_fcm(key)}
     if faults:
         complaint = "; ".join(f"{path} {fault}" for path, fault in faults.items())
         raise ValidationError(f"{complaint}.")

@@ -182,6 +182,11 @@ def test_a_button_leads_only_where_messages_may(link: str, fault: str) -> None:
     )
 
 
+def test_an_override_may_leave_fields_out() -> None:
+    assert complaint(platforms={"android": None, "webpush": {"data": None, "headers": {}}}) is None
+    assert complaint(platforms={"android": {"data": {"receipt": "theirs"}}}) is None
+
+
 @pytest.mark.parametrize(
     "platforms",
     [
@@ -202,6 +207,8 @@ def test_a_button_leads_only_where_messages_may(link: str, fault: str) -> None:
         {"webpush": {"notification": {"actions": {}}}},
         {"webpush": {"headers": {"TTL": 60}}},
         {"webpush": {"data": {"a": {"b": "c"}}}},
+        {"webpush": {"data": {"gcm.notification.title": "x"}}},
+        {"android": {"data": {"from": "x"}}},
     ],
 )
 def test_an_override_that_breaks_the_payload_is_refused(platforms: object) -> None:
