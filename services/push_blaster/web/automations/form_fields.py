@@ -1,6 +1,7 @@
 """Read the texts of a form as values."""
 
 from collections.abc import Callable, Mapping
+from math import isfinite
 
 import orjson
 from werkzeug.datastructures import MultiDict
@@ -11,9 +12,11 @@ Read = Callable[[Form, str], object]
 
 
 def read_number(given: str) -> int | float | str:
-    """Return a number; other text stays as it is, so that its field can refuse it."""
+    """Return a number; other text, such as nan, stays as it is, so that its field can refuse it."""
     try:
-        return int(given) if given.lstrip("-").isdigit() else float(given)
+        if given.lstrip("-").isdigit():
+            return int(given)
+        return float(given) if isfinite(float(given)) else given
     except ValueError:
         return given
 

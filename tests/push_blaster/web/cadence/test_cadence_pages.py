@@ -89,6 +89,22 @@ def test_a_tried_change_says_what_the_capped_pushes_did(admin: Visitor, database
     assert "These rules would have capped as many pushes as the rules in force." in same
 
 
+@pytest.mark.parametrize(
+    ("maximum", "hours"), [("2.0", "0.5"), ("1", "1e7"), ("1", "nan"), ("1", "1e400")]
+)
+def test_odd_numbers_of_a_rule_are_tried_or_refused(
+    admin: Visitor, database: Database, maximum: str, hours: str
+) -> None:
+    write_sample(database)
+    changes = {"rule.0.maxCount": maximum, "rule.0.windowHours": hours}
+    form = rules_form(admin.get("/cadence"), **changes)
+
+    tried = admin.client.post("/cadence/simulate", data=form)
+
+    assert tried.status_code in {200, 400}
+    assert ("These rules would have capped" in tried.text) == (tried.status_code == 200)
+
+
 def test_the_fatigue_curve_stands_below_the_rules_by_layer(
     admin: Visitor, database: Database
 ) -> None:
