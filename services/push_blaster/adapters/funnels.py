@@ -109,6 +109,23 @@ def select_funnels(
     return found
 
 
+def count_variant_users(connection: Connection, execution_id: str, position: int) -> dict[str, int]:
+    """Return how many users of each variant have the message of a push, or may have it.
+
+    The ledger is read only for the batches that somebody works on; the others keep their counts.
+    """
+    sql = f"""
+        SELECT one.variant, sum(one.users)::int
+          FROM executions e
+          JOIN execution_pushes p ON p.execution_id = e.id
+         CROSS JOIN LATERAL ({_OF_PUSH}) one
+         WHERE e.id = %s AND p.position = %s
+           AND one.variant IS NOT NULL AND one.state IN ('sent', 'in_doubt')
+         GROUP BY one.variant
+    """  # noqa: S608 - a constant
+    return dict(fetch_all(connection, sql, (execution_id, position)))
+
+
 def sum_funnels(
     connection: Connection,
     since: datetime,

@@ -76,9 +76,13 @@ def select_uplift_strata(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VariantOpens:
-    """How many users of the variants of a push could open it first in an execution, and did."""
+    """How many users of the variants of a push could open it first in an execution, and did.
+
+    Shape: `order` has the ids of all variants, in the order of the automation.
+    """
 
     push_id: str
+    order: Sequence[str]
     variants: Mapping[str, tuple[int, int]]
     is_open: bool
 
@@ -93,10 +97,10 @@ def select_variant_opens(
     """
     sql = f"""
         WITH {_find_newest(StrataKey.AUTOMATION)}
-        SELECT push_id, json_object_agg(variant, ARRAY[at_risk, opened] ORDER BY place),
+        SELECT push_id, min(variants), json_object_agg(variant, ARRAY[at_risk, opened]),
                bool_or(is_open)
           FROM (SELECT push_id, stratum, r.variants[r.variant] AS variant,
-                       min(r.variant) AS place, bool_or(is_open) AS is_open,
+                       min(r.variants) AS variants, bool_or(is_open) AS is_open,
                        sum(first_opened) AS opened,
                        sum(CASE WHEN counted_at IS NULL THEN sent ELSE first_at_risk END)
                            AS at_risk
@@ -114,8 +118,9 @@ def select_variant_opens(
         connection,
         sql,
         {**name_values(connection, asked, now), "names": [automation_id]},
-        make=lambda push_id, variants, is_open: VariantOpens(
+        make=lambda push_id, order, variants, is_open: VariantOpens(
             push_id=push_id,
+            order=order,
             variants={name: (risk, opened) for name, (risk, opened) in variants.items()},
             is_open=is_open,
         ),

@@ -6,6 +6,7 @@ from typing import Final
 from chassis.postgres import Connection
 from chassis.rows import fetch_all
 from push_blaster.adapters.engagement.texts_key import TEXTS_KEY
+from push_blaster.adapters.funnels import count_variant_users
 from push_blaster.domain.automations.experiment import Metric
 from push_blaster.domain.executions.winner import Arm
 
@@ -23,7 +24,8 @@ def select_trials(
 
     Shape: earlier executions are those with the same texts, once their users are counted; each user
     counts once in all of them.
-    The users of this execution are counted in the ledger, as nobody has counted them yet.
+    The users of this execution are those of its batches, without the users who did it before: so
+    nobody reads the ledger of a whole push.
     """
     users, events = _COUNTERS[metric]
     sql = f"""
@@ -32,23 +34,25 @@ def select_trials(
                FROM result_pushes r
                JOIN executions e ON e.number = r.execution_number
               WHERE e.id = %(id)s AND r.position = %(position)s),
-             at_risk AS (
+             before AS (
              SELECT d.variant, count(*) AS users
-               FROM deliveries d, now
-              WHERE d.execution_id = %(id)s AND d.position = %(position)s AND NOT d.is_test
-                AND d.variant IS NOT NULL AND d.state IN ('sent', 'in_doubt')
-                AND NOT EXISTS (SELECT FROM first_events f
-                                 WHERE f.user_id = d.user_id AND f.texts = now.texts
-                                   AND f.metric = %(metric)s
-                                   AND f.execution_number <> now.execution_number)
+               FROM now
+               JOIN first_events f
+                 ON f.texts = now.texts AND f.metric = %(metric)s
+                AND f.execution_number <> now.execution_number
+               JOIN deliveries d
+                 ON d.user_id = f.user_id AND d.execution_id = %(id)s
+                AND d.position = %(position)s AND NOT d.is_test AND d.state IN ('sent', 'in_doubt')
               GROUP BY d.variant)
-        SELECT now.execution_number, a.variant, a.users, coalesce(c.{events}, 0)
-          FROM now CROSS JOIN at_risk a
+        SELECT now.execution_number, true, v.id, -coalesce(before.users, 0), coalesce(c.{events}, 0)
+          FROM now
+         CROSS JOIN unnest(now.variants) WITH ORDINALITY AS v (id, place)
+          LEFT JOIN before ON before.variant = v.id
           LEFT JOIN result_counts c
                  ON c.execution_number = now.execution_number AND c.position = now.position
-                AND c.variant = array_position(now.variants, a.variant)
+                AND c.variant = v.place
          UNION ALL
-        SELECT r.execution_number, r.variants[c.variant], c.{users}, c.{events}
+        SELECT r.execution_number, false, r.variants[c.variant], c.{users}, c.{events}
           FROM now
           JOIN result_pushes r USING (automation_id, push_id, texts_digest)
           JOIN result_counts c
@@ -57,7 +61,9 @@ def select_trials(
            AND r.execution_number <> now.execution_number
     """  # noqa: S608 - constants
     values = {"id": execution_id, "position": position, "metric": metric}
+    sent = count_variant_users(connection, execution_id, position)
     trials: defaultdict[int, dict[str, Arm]] = defaultdict(dict)
-    for number, variant, of_users, of_events in fetch_all(connection, sql, values):
-        trials[number][variant] = Arm(of_users, of_events)
+    for number, is_now, variant, of_users, of_events in fetch_all(connection, sql, values):
+        own = sent.get(variant, 0) if is_now else 0
+        trials[number][variant] = Arm(of_users + own, of_events)
     return list(trials.values())

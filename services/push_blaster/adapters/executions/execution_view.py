@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -13,6 +13,7 @@ from push_blaster.adapters.automations.automation_document import read_automatio
 from push_blaster.adapters.execution_conditions import FITS, filter_values
 from push_blaster.adapters.executions.decision_table import OF_PUSH, read_decision
 from push_blaster.domain.audiences.preparation import PreparationProgress
+from push_blaster.domain.automations.automation import Automation
 from push_blaster.domain.executions.execution import (
     Execution,
     PushAudience,
@@ -274,7 +275,7 @@ def _make_readable(
 
 def _make_execution(row: _Row, pushes: Sequence[_Row]) -> Execution:
     try:
-        return _read_row(tuple(_read_push(**push) for push in pushes), **row)
+        return _read_row([_read_push(**push) for push in pushes], **row)
     except ValueError as error:  # this version has no such phase, mode, status or setting
         raise NewerExecutionError(
             f"The execution {row['id']!r} holds what this version does not know ({error}); "
@@ -283,7 +284,7 @@ def _make_execution(row: _Row, pushes: Sequence[_Row]) -> Execution:
 
 
 def _read_row(
-    pushes: tuple[PushProgress, ...],
+    pushes: Sequence[PushProgress],
     *,
     snapshot: Mapping[str, Any],
     mode: str,
@@ -292,15 +293,29 @@ def _read_row(
     preparation: Mapping[str, Any] | None,
     **columns: Any,
 ) -> Execution:
+    automation = read_automation(snapshot)
     return Execution(
-        automation=read_automation(snapshot),
+        automation=automation,
         mode=Mode(mode),
         trigger=Trigger(trigger),
         phase=Phase(phase),
         preparation=_read_progress(**preparation) if preparation else None,
-        pushes=pushes,
+        pushes=tuple(_order_figures(automation, push) for push in pushes),
         **columns,
     )
+
+
+def _order_figures(automation: Automation, push: PushProgress) -> PushProgress:
+    """Return the push with the figures of its decision in the order of the variants.
+
+    The database keeps them as JSON, in an order of its own.
+    """
+    if push.decision is None:
+        return push
+    known = push.decision.figures
+    named = (variant.id for variant in automation.pushes[push.position - 1].variants)
+    figures = {name: known[name] for name in named if name in known}
+    return replace(push, decision=replace(push.decision, figures=figures))
 
 
 def _read_progress(*, stage: str, rows: int, at: str) -> PreparationProgress:

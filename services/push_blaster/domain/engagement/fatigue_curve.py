@@ -27,7 +27,9 @@ FEW_EVENTS: Final = 30
 ALIKE: Final = 1.1
 FIRST: Final = "the first push in 7 days"
 _NAMES: Final = ("first", "second", "third", "fourth", "fifth", "sixth")
-_CAPPED: Final = Words("the other pushes to the same users", "these pushes", "are opened")
+_CAPPED: Final = Words(
+    "the other pushes to the same users", "these pushes", "are opened", are_phrases=True
+)
 _TOO_EARLY: Final = "Too early to tell"
 
 
@@ -138,9 +140,13 @@ def _compare(
     name, number = name_level(level.level), level.level
     return replace(
         level,
-        opening=describe_rate(opening.get(number), Words(FIRST, name, DOES["opened"])),
-        opting_out=describe_rate(opting_out.get(number), Words(FIRST, name, DOES["opted_out"])),
+        opening=describe_rate(opening.get(number), _name(name, "opened")),
+        opting_out=describe_rate(opting_out.get(number), _name(name, "opted_out")),
     )
+
+
+def _name(level: str, metric: str) -> Words:
+    return Words(FIRST, level, DOES[metric], are_phrases=True)
 
 
 def _judge(rate: RelativeRate, terms: Words) -> tuple[ComparisonVerdict, str]:

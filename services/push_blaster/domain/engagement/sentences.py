@@ -16,17 +16,31 @@ DOES: Final[Mapping[str, str]] = {
 }
 
 
+#: Greater ratios say nothing more than that one group hardly does it.
+MOST_TIMES: Final = 100.0
+
+
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The names of both groups, and what is counted: `{second} {does} more often than {first}`."""
+    """The names of both groups, and what is counted: `{second} {does} more often than {first}`.
+
+    Shape: the ids of variants are told as they are; names that `are_phrases` begin a sentence with
+    a capital.
+    """
 
     first: str = "A"
     second: str = "B"
     does: str = DOES["opened"]
+    are_phrases: bool = False
 
 
+#: A ratio so small is told as none, and above this one no percentage is told.
+_NOTHING: Final = 0.005
+_MUCH: Final = 10.0
 #: The holdout against all users who were offered the push.
-UPLIFT: Final = Words("the holdout", "the group that was offered the push", "reaches the goal")
+UPLIFT: Final = Words(
+    "the holdout", "the group that was offered the push", "reaches the goal", True
+)
 
 
 def say_more(terms: Words, low: float, high: float | None, when: str = "") -> str:
@@ -35,14 +49,15 @@ def say_more(terms: Words, low: float, high: float | None, when: str = "") -> st
         amount = f"{_times(low, high)} as often as"
     else:
         amount = f"{_join(_percent(low - 1), _percent(high - 1))} % more often than"
-    return _sentence(f"{terms.second} {terms.does} {amount} {terms.first}{when}")
+    return _sentence(terms, f"{terms.second} {terms.does} {amount} {terms.first}{when}")
 
 
 def say_less(terms: Words, low: float, high: float, when: str = "") -> str:
     """Return how much less often the second group does it, for a ratio up to `high`, below 1."""
     least = _percent(1 - high)
-    amount = _join(least, _percent(1 - low)) if low > 0 else f"at least {least}"
-    return _sentence(f"{terms.second} {terms.does} {amount} % less often than {terms.first}{when}")
+    amount = _join(least, _percent(1 - low)) if low > _NOTHING else f"at least {least}"
+    said = f"{terms.second} {terms.does} {amount} % less often than {terms.first}{when}"
+    return _sentence(terms, said)
 
 
 def say_alike(terms: Words, low: float, high: float, when: str = "") -> str:
@@ -50,13 +65,14 @@ def say_alike(terms: Words, low: float, high: float, when: str = "") -> str:
     apart = max(1 - low, high - 1)
     most = f"at most {_percent(apart)} %" if apart >= 0.001 else "less than 0.1 %"
     pair = f"{terms.second} and {terms.first}"
-    return _sentence(f"{pair} do equally well{when}: the difference is {most}")
+    return _sentence(terms, f"{pair} do equally well{when}: the difference is {most}")
 
 
 def say_unsure(terms: Words, low: float, high: float | None) -> str:
     """Return that the final counts of one execution show no sure difference."""
-    less = f"{_percent(1 - low)} % less often"
-    more = "much more often" if high is None else f"{_percent(high - 1)} % more often"
+    less = "much less often" if low <= _NOTHING else f"{_percent(1 - low)} % less often"
+    is_much = high is None or high > _MUCH
+    more = "much more often" if is_much else f"{_percent((high or 1) - 1)} % more often"
     said = f"{terms.second} {terms.does} between {less} and {more} than {terms.first}"
     return f"No sure difference: {said}"
 
@@ -88,14 +104,16 @@ def _join(low: str, high: str) -> str:
 
 
 def _percent(part: float) -> str:
-    """Return a part of 1 in percent, at least 0.1: whole numbers from 1 on."""
+    """Return a part of 1 in percent: whole numbers, but neither 0 nor 100, which would be all."""
     percent = max(100 * part, 0.1)
+    if 99.5 <= percent < 100:
+        return f"{min(floor(10 * percent) / 10, 99.9):.1f}"
     return f"{percent:.0f}" if percent >= 0.95 else f"{percent:.1f}"
 
 
 def _times(low: float, high: float | None) -> str:
-    if high is None:
-        return f"at least {_factor(low)} times"
+    if high is None or high > MOST_TIMES:
+        return f"at least {_factor(min(low, MOST_TIMES))} times"
     return f"{_join(_factor(low), _factor(high))} times"
 
 
@@ -106,5 +124,5 @@ def _factor(ratio: float) -> str:
     return f"{ratio:.1f}" if ratio < 9.95 else f"{round_count(ratio):,}"
 
 
-def _sentence(text: str) -> str:
-    return text[0].upper() + text[1:]
+def _sentence(terms: Words, text: str) -> str:
+    return text[0].upper() + text[1:] if terms.are_phrases else text

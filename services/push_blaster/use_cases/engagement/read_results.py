@@ -1,6 +1,6 @@
 """Read results: sums of counters, the names of automations, and what comparisons say."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from itertools import combinations
@@ -9,6 +9,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from chassis.postgres import Connection, Database
+from chassis.rows import execute
 from push_blaster.adapters.engagement.result_strata import (
     StrataKey,
     VariantOpens,
@@ -66,6 +67,22 @@ def read_results(database: Database, query: ResultQuery, now: datetime) -> list[
     """Return one page of results."""
     with database.transaction() as connection:
         return _read_page(connection, query, now)
+
+
+def read_every_result(
+    database: Database, query: ResultQuery, now: datetime
+) -> Iterator[Sequence[Result]]:
+    """Yield every result, page by page, all as they are at one instant.
+
+    One transaction reads them: keep nobody waiting between two pages.
+    """
+    with database.transaction() as connection:
+        execute(connection, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        found = _read_page(connection, query, now)
+        while found:
+            yield found
+            query = replace(query, offset=query.offset + query.limit)
+            found = _read_page(connection, query, now) if len(found) == query.limit else []
 
 
 def find_zone(database: Database, automation_id: str | None) -> str:
@@ -168,7 +185,8 @@ def _join_push(
 
 def compare_variants(opens: Sequence[VariantOpens]) -> list[Pair]:
     """Return each pair of the variants of one push, compared by first opens."""
-    names = list(dict.fromkeys(name for one in opens for name in one.variants))
+    known = {name for one in opens for name in one.variants}
+    names = [name for name in (opens[-1].order if opens else ()) if name in known]
     pairs = count_pairs(len(names))
     return [
         Pair(

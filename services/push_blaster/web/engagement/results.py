@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from tempfile import SpooledTemporaryFile
 from typing import Any, Final
 
 from flask import Response
@@ -30,6 +31,7 @@ from push_blaster.use_cases.engagement.read_results import (
     ResultQuery,
     find_zone,
     read_automation_results,
+    read_every_result,
     read_results,
 )
 from push_blaster.web.frame.common_schemas import refuse_unknown_names, say_unknown, up_to
@@ -40,6 +42,9 @@ from push_blaster.web.frame.list_filters import PeriodQuery
 USUAL: Final = timedelta(days=30)
 #: How many results an export reads at once.
 PAGE: Final = 1_000
+#: How much of a CSV is kept in memory, and how much of it is sent at once, in characters.
+IN_MEMORY: Final = 1_000_000
+PIECE: Final = 64_000
 _PATH: Final = "/api/results"
 _UPLIFT: Final = ("ratio", "low", "high", "sentence")
 _RATES: Final = (
@@ -212,14 +217,14 @@ def _find_fault(
 
 
 def _write(database: Database, asked: ResultQuery, now: datetime) -> Iterator[str]:
-    """Yield results as CSV, page by page."""
-    yield write_csv([[camel_case(one) for one in _COLUMNS]])
-    page = replace(asked, limit=PAGE)
-    found = read_results(database, page, now)
-    while found:
-        yield write_csv(_row(one) for one in found)
-        page = replace(page, offset=page.offset + PAGE)
-        found = read_results(database, page, now) if len(found) == PAGE else []
+    """Yield results as CSV; the file is written before the first piece of it is sent."""
+    with SpooledTemporaryFile(IN_MEMORY, "w+", encoding="utf-8", newline="") as file:
+        file.write(write_csv([[camel_case(one) for one in _COLUMNS]]))
+        for page in read_every_result(database, replace(asked, limit=PAGE), now):
+            file.write(write_csv(_row(one) for one in page))
+        file.seek(0)
+        while piece := file.read(PIECE):
+            yield piece
 
 
 _COLUMNS: Final = (

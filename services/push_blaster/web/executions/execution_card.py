@@ -161,8 +161,11 @@ class Card:
 
         delivered = "would_send" if funnel.would_send else "sent"
         bars = [bar(COUNTS[delivered].label, getattr(funnel, delivered), "good")]
-        variants = funnel.variants.items()
-        bars += [bar(f"Variant {name}: sent", own.sent, "good") for name, own in variants]
+        bars += [
+            bar(f"Variant {one.id}: sent", funnel.variants[one.id].sent, "good")
+            for one in self.execution.automation.pushes[number].variants
+            if one.id in funnel.variants
+        ]
         decision = self.execution.pushes[number].decision
         if decision and decision.variant:
             others = funnel.sent - sum(own.sent for own in funnel.variants.values())

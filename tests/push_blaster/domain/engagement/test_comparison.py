@@ -169,7 +169,7 @@ def test_the_uplift_of_a_small_holdout_is_told_in_its_words() -> None:
 def test_names_of_groups_are_told_as_they_are() -> None:
     sentence = compare([CLEAR], Words("control", "short", "leads to the goal")).sentence
 
-    assert sentence == "Short leads to the goal 5 to 37 % more often than control so far"
+    assert sentence == "short leads to the goal 5 to 37 % more often than control so far"
 
 
 @pytest.mark.parametrize("executions", [1, 3])

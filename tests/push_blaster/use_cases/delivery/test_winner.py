@@ -12,7 +12,7 @@ import pytest
 from psycopg2.extras import Json
 
 from chassis.postgres import BulkDatabase
-from chassis.rows import execute
+from chassis.rows import array_of, execute
 from push_blaster.adapters.delivery.batch_table import dispatch_batches
 from push_blaster.adapters.executions.execution_table import save_execution
 from push_blaster.domain.automations.experiment import is_in_test
@@ -137,6 +137,7 @@ def test_the_winner_goes_to_the_rest_with_figures_of_all_executions_of_these_tex
     decision = execution.pushes[0].decision
     assert decision
     assert (decision.variant, decision.is_sure) == ("warm", True)
+    assert list(decision.figures) == ["plain", "warm"], "in the order of the automation"
     assert sum(arm["users"] for arm in decision.figures.values()) == 20_000 + len(testing)
     assert sum(arm["events"] for arm in decision.figures.values()) == 2_400
     assert decision.reason
@@ -144,6 +145,45 @@ def test_the_winner_goes_to_the_rest_with_figures_of_all_executions_of_these_tex
     assert bench.log(execution_id).count(decision.reason) == 1
     variants = Counter(d["variant"] for d in bench.deliveries(execution_id))
     assert variants[None] == USERS - len(testing), "only testers count as users of a variant"
+
+
+def test_whoever_opened_earlier_is_no_user_of_the_decision(bench: Bench) -> None:
+    execution_id = start(bench)
+    bench.work()
+    report_earlier(bench, execution_id, plain=1_000, warm=1_400)
+    testing = find_testers(bench.execution(execution_id), everybody())
+    insert = """
+        INSERT INTO first_events (user_id, texts, metric, execution_number, position, variant)
+        SELECT unnest(%s::uuid[]),
+               md5(concat_ws(E'\\n', automation_id, push_id, texts_digest))::uuid, 'opened', 0, 1, 1
+          FROM result_pushes WHERE execution_number = 0
+    """
+    opened = [*sorted(testing)[:7], *sorted(everybody() - testing)[:5], UUID(int=4_711)]
+    with bench.database.transaction() as connection:
+        execute(connection, insert, (array_of(opened),))
+    bench.now = NOON + HOUR
+
+    decision = bench.run(execution_id).pushes[0].decision
+
+    assert decision
+    assert sum(arm["users"] for arm in decision.figures.values()) == 20_000 + len(testing) - 7
+
+
+def test_the_decision_counts_by_the_batches_and_not_by_the_whole_ledger(bench: Bench) -> None:
+    bench.change(limits=replace(bench.context.limits, batch_size=5))
+    execution_id = start(bench)
+    bench.work()
+    testing = find_testers(bench.execution(execution_id), everybody())
+    forget = "UPDATE deliveries SET variant = NULL WHERE batch > 2 AND variant IS NOT NULL"
+    with bench.database.transaction() as connection:
+        assert execute(connection, forget)
+    bench.now = NOON + HOUR
+
+    decision = bench.run(execution_id).pushes[0].decision
+
+    assert decision
+    counted = sum(arm["users"] for arm in decision.figures.values())
+    assert counted in range(len(testing) - 5, len(testing) + 1), "but for the batch in hand"
 
 
 def test_an_execution_whose_users_are_not_counted_yet_decides_nothing(bench: Bench) -> None:

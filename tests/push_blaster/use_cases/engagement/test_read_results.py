@@ -4,8 +4,19 @@ from random import Random
 
 import pytest
 
+from chassis.clock import utc_now
+from chassis.postgres import Database
+from chassis.rows import execute
+from push_blaster.adapters.engagement.result_table import ResultFilter
 from push_blaster.domain.engagement.comparison import Stratum, compare
-from push_blaster.use_cases.engagement.read_results import MANY_STRATA, pool_strata
+from push_blaster.domain.engagement.results import Grouping
+from push_blaster.use_cases.engagement.read_results import (
+    MANY_STRATA,
+    ResultQuery,
+    pool_strata,
+    read_every_result,
+)
+from tests.push_blaster.engagement import HOUR, SentPush
 
 
 def a_stratum(random: Random, ratio: float) -> Stratum:
@@ -40,3 +51,27 @@ def test_few_executions_and_the_newest_stay_as_they_are() -> None:
     assert pool_strata(few) == few
     assert pool_strata([*few, few[0], newest])[-1] == newest
     assert pool_strata([]) == []
+
+
+def test_every_result_is_read_as_of_one_instant(database: Database) -> None:
+    """A push that begins between two pages would move all later results by one place."""
+    pushes = [SentPush(number=n, ago=n * HOUR).insert(database) for n in (1, 2, 3)]
+    for push in pushes:
+        note_sent(database, push)
+    asked = ResultFilter(since=utc_now() - 24 * HOUR)
+    query = ResultQuery(grouping=Grouping.EXECUTION, asked=asked, limit=1)
+
+    found = []
+    for number, page in enumerate(read_every_result(database, query, utc_now()), start=10):
+        found += [str(one.key.execution_id) for one in page]
+        note_sent(database, SentPush(number=number).insert(database))
+
+    assert sorted(found) == ["news@1", "news@2", "news@3"]
+
+
+def note_sent(database: Database, push: SentPush) -> None:
+    sql = """
+        INSERT INTO result_counts (execution_number, position, variant, sent) VALUES (%s, 1, 0, 1)
+    """
+    with database.transaction() as connection:
+        execute(connection, sql, (push.number,))

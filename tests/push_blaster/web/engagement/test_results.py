@@ -229,6 +229,20 @@ def test_pairs_have_the_order_of_the_variants(client: FlaskClient, database: Dat
     assert pairs == [("short", "B"), ("short", "A"), ("B", "A")]
 
 
+def test_pairs_have_this_order_also_if_the_first_execution_lacks_a_variant(
+    client: FlaskClient, database: Database
+) -> None:
+    names = ("short", "B", "A")
+    for day, places in enumerate([(2, 3), (1, 3), (1, 2, 3)]):
+        counts = {n: {"sent": 9, "first_at_risk": 9, "first_opened": n} for n in places}
+        sent(database, counts, variants=names, at=AT + timedelta(days=day))
+
+    (push,) = get(client, "/api/automation/recipes/news/results")["pushes"]
+
+    pairs = [(pair["first"], pair["second"]) for pair in push["pairs"]]
+    assert pairs == [("short", "B"), ("short", "A"), ("B", "A")]
+
+
 def test_comparisons_begin_anew_with_new_texts(client: FlaskClient, database: Database) -> None:
     clear = {
         1: {"sent": 9_000, "first_at_risk": 9_000, "first_opened": 500},
