@@ -75,6 +75,7 @@ from push_blaster.web.problems import PROBLEMS
 from push_blaster.web.schedule.calendar import calendar_routes
 from push_blaster.web.schedule.clock import clock_routes
 from push_blaster.web.schedule.plans import plan_routes
+from push_blaster.web.users.erasures import erasure_routes
 from push_blaster.web.users.users import user_routes
 from push_blaster.wiring import (
     Adapters,
@@ -170,6 +171,19 @@ def _find_author() -> str | None:
     return caller.name if caller else None
 
 
+def _make_user_routes(
+    context: WebContext, database: Database, push_hosts: Sequence[str]
+) -> Sequence[Blueprint]:
+    """Return the routes about users: what is known of them, their devices, and their rights."""
+    return (
+        user_routes(context),
+        device_routes(database, push_hosts),
+        device_upkeep_routes(database, push_hosts),
+        opt_out_routes(database),
+        erasure_routes(database),
+    )
+
+
 def _make_routes(
     settings: PushSettings, adapters: Adapters, context: WebContext
 ) -> Sequence[Blueprint]:
@@ -196,16 +210,13 @@ def _make_routes(
         monitor_routes(context, settings.engine.concurrent_executions),
         migration_routes(context),
         scheduled_push_routes(ScheduledPushes(context, settings.filter_script)),
-        user_routes(context),
+        *_make_user_routes(context, database, push_hosts),
         delivery_routes(database),
         push_log_routes(database),
         query_audience_routes(),
         send_push_routes(context, settings.send_wait),
         script_run_routes(database, adapters.scripts),
         script_routes(adapters.scripts, context.limits.script),
-        device_routes(database, push_hosts),
-        device_upkeep_routes(database, push_hosts),
-        opt_out_routes(database),
         test_device_routes(context, TestDevices(database, push_hosts)),
         web_client_routes(vapid.public_key if (vapid := settings.delivery.vapid) else None),
         clock_routes(database, adapters.files, watch),

@@ -16,6 +16,7 @@ __all__ = ["MIGRATIONS", "main"]
 
 _ELSEWHERE: Final = {
     "audit": "push_blaster.cli_audit:audit",
+    "erasures": "push_blaster.cli_erasures:erasures",
     "import-devices": "push_blaster.cli_devices:import_devices",
     "migrate-original": "push_blaster.cli_original:migrate_from_original",
     "plan": "push_blaster.cli_plan:plan",

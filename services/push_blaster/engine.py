@@ -74,6 +74,7 @@ from push_blaster.use_cases.schedule.bring_back import bring_back
 from push_blaster.use_cases.schedule.open_executions import Clock
 from push_blaster.use_cases.schedule.send_heartbeat import Heartbeat
 from push_blaster.use_cases.schedule.watch_clock import ClockWatch
+from push_blaster.use_cases.users.erase_user import erase_users
 from push_blaster.wiring import (
     connect_adapters,
     connect_reports,
@@ -94,6 +95,8 @@ BATCHES_OUT: Final = 64
 FOLD_S: Final = 1.0
 #: How often an engine looks for conversions of executions that have ended.
 LOOK_AGAIN_S: Final = 30.0
+#: How often an engine looks for users who are to be erased.
+ERASE_S: Final = 1.0
 #: How often maintenance and notifications run.
 MAINTENANCE_S: Final = 2.0
 #: How often memory is tidied.
@@ -174,7 +177,7 @@ class _Engine:
             + settings.engine.concurrent_batches
             + CONCURRENT_LIVE
             + CONCURRENT_TRIALS
-            + 6
+            + 7
         )
         self._wake = asyncio.Event()
         self._sending: set[BatchKey] = set()
@@ -216,6 +219,7 @@ class _Engine:
                 self._repeat(stop, FOLD_S, self._fold),
                 self._repeat(stop, LOOK_AGAIN_S, self._look_at_ended),
                 self._repeat(stop, TIDY_S, self._tidy),
+                self._repeat(stop, ERASE_S, self._erase),
                 self._repeat(stop, MAINTENANCE_S, self._end_stopped),
                 self._repeat(stop, MAINTENANCE_S, self._maintenance),
                 self._repeat(stop, MAINTENANCE_S, self._notify),
@@ -325,6 +329,10 @@ class _Engine:
 
     async def _tidy(self) -> None:
         await asyncio.to_thread(tidy)
+
+    async def _erase(self) -> None:
+        """Erase users; a large data folder keeps no other duty waiting."""
+        await asyncio.to_thread(erase_users, self._context, self._files)
 
     async def _end_stopped(self) -> None:
         """Finish stops; a file that cannot be written keeps no other duty waiting."""

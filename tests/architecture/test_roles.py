@@ -123,6 +123,7 @@ GET    /people
 GET    /templates/<template_id>
 GET    /tokens
 GET    /tokens/<name>/<any(rotate,revoke):action>
+GET    /users/<uuid:user_id>/erase
 """
 #: What is sent by POST for its size, and changes nothing but the session of whoever asks.
 VIEWERS = """

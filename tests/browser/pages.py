@@ -52,6 +52,8 @@ PAGES = (
     "/devices",
     "/devices/test",
     "/opt-outs",
+    "/users/7e57ab1e-0000-4000-8000-000000000001/erase",
+    "/erasures/{erasure}",
     "/devices/test/{test_device}",
     "/api-docs",
     "/api-docs/cadence",
@@ -96,9 +98,17 @@ def pages_of(stack: LocalStack) -> list[str]:
     places = {"execution": execution, "run": run, "dry_run": _try_out(stack), "push": _plan(stack)}
     places["test_device"] = _register_device(stack)
     places["destination"] = _add_destination(stack)
+    places["erasure"] = _erase(stack)
     versions = ask(stack, "/api/automation/recipes/garden-activity/versions")["versions"]
     places |= {"version": versions[-1]["id"], "unsent": _leave(stack)}
     return [path.format(**places) for path in PAGES]
+
+
+def _erase(stack: LocalStack) -> str:
+    """Erase a user whom nobody knows; return the id of the erasure."""
+    headers = {"Authorization": f"Bearer {stack.token}"}
+    url = f"{stack.push_url}/api/users/{UUID(int=4711)}"
+    return str(requests.delete(url, headers=headers, timeout=30).json()["id"])
 
 
 def _leave(stack: LocalStack) -> str:

@@ -16,11 +16,13 @@ from cadence_contract import (
     UserHistorySchema,
 )
 from cadence_service.adapters.user_history import HistoryWindow, select_user_history
+from cadence_service.use_cases.erase_history import erase_history
 from cadence_service.use_cases.explain_user import LayerEligibility, explain_user
+from chassis.bearer_auth import caller_name
 from chassis.clock import utc_now
 from chassis.postgres import BulkDatabase
 from chassis.service import Routes
-from chassis.typed_schemas import about, answer_schema
+from chassis.typed_schemas import about, answer_schema, object_schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,12 @@ def user_routes(database: BulkDatabase) -> Routes:
             found = select_user_history(connection, user_id, window)
         last = HistoryPlace(found[-1].at, found[-1].id) if len(found) == limit else None
         return {"entries": found, "next_cursor": str(last) if last else None}
+
+    @routes.route(USER_HISTORY_PATH.format("<uuid:user_id>"), methods=["DELETE"])
+    @routes.response(200, object_schema("ErasedHistory", deleted=int))
+    def erase(user_id: UUID) -> dict[str, int]:
+        """Erase all that is known of a user, for good; safe to repeat."""
+        return {"deleted": erase_history(database, user_id, caller_name(), utc_now())}
 
     return routes
 

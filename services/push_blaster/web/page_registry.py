@@ -43,6 +43,7 @@ from push_blaster.web.operations.dashboard_pages import dashboard_pages
 from push_blaster.web.operations.search_pages import search_pages
 from push_blaster.web.problems import PROBLEMS
 from push_blaster.web.schedule.calendar_pages import calendar_pages
+from push_blaster.web.users.erasures_pages import erasure_pages
 from push_blaster.web.users.users_pages import user_pages
 
 
@@ -80,6 +81,7 @@ def make_pages(
         cadence_pages(context, records),
         device_pages(context.database, push_hosts),
         opt_out_pages(context),
+        erasure_pages(context.database),
         test_device_pages(context, TestDevices(context.database, push_hosts)),
         script_pages(context),
         alert_pages(context),

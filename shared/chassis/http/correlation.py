@@ -76,10 +76,13 @@ def request_id() -> str:
     return str(g.request_id)
 
 
-def shown_path() -> str:
-    """Return the path of this request for the log; a token in it is masked."""
-    token = (request.view_args or {}).get("token")
-    path = request.path.replace(token, _MASK) if token else request.path
+def shown_path(user: str = _MASK) -> str:
+    """Return the path of this request for the log: tokens are masked, and `user` is for users."""
+    named = request.view_args or {}
+    path = request.path
+    for name, shown in (("token", _MASK), ("user_id", user)):
+        if name in named:  # the path may spell an id in capitals
+            path = re.sub(re.escape(str(named[name])), shown, path, flags=re.IGNORECASE)
     return _SECRET_PART.sub(_MASK, path)
 
 

@@ -41,6 +41,8 @@ OF_COLUMN: Final[Mapping[str, frozenset[str]]] = {
 #: the table of a notice.
 OTHERS: Final = {
     *("destinations", "pushSequence", "audienceName", "default", "description", "number", "UTC"),
+    *("push", "test", "device", "registered", "named", "doubted", "dead", "opt-out"),
+    *("erased-users", "UTF8", "hex", "block_size"),
     *("secret", "until", "event", "conversion", "converted", "isArchived", "true"),
     *NoticeTable,
 }

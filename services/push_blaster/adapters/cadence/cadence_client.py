@@ -58,6 +58,8 @@ OCTETS: Final = "application/octet-stream"
 _OF_HEALTH: Final = frozenset({200, 503})
 #: How long slots stay reserved, unless the reservation is extended.
 RESERVATION: Final = timedelta(minutes=15)
+#: How long the erasure of a user's history may take; no send waits for it.
+ERASURE_TIMEOUT: Final = timedelta(seconds=30)
 
 
 class NoReservationError(CadenceUnavailableError):
@@ -194,6 +196,11 @@ class CadenceClient:
         body = {"key": key, "ttlSeconds": RESERVATION.total_seconds()}
         with self._breaking():
             self._request("POST", EXTEND_RESERVATION_PATH, orjson.dumps(body))
+
+    def erase_history(self, user_id: UUID) -> None:
+        """Erase all that the service knows of a user; safe to repeat. CadenceUnavailableError."""
+        path = USER_HISTORY_PATH.format(user_id)
+        _require_success(self._http.request("DELETE", path, ERASURE_TIMEOUT))
 
     def read_rules(self) -> list[CadenceRule]:
         """Return the active rules, in order of precedence; CadenceUnavailableError."""

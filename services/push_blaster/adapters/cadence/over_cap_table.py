@@ -8,6 +8,7 @@ from uuid import UUID
 
 from chassis.postgres import Connection
 from chassis.rows import execute, fetch_all, fetch_one, fetch_values, insert_many
+from push_blaster.adapters.devices.erased_users import is_erased
 from push_blaster.domain.cadence.cadence import OverCap
 
 
@@ -74,12 +75,13 @@ def select_reached(
 def insert_over_cap(
     connection: Connection, execution_id: str, position: int, found: Sequence[OverCap]
 ) -> None:
-    """Insert users who got more than the rules allow; safe to repeat."""
-    sql = """
+    """Insert users who got more than the rules allow; safe to repeat. Erased users are left out."""
+    sql = f"""
         INSERT INTO over_cap (execution_id, position, user_id, rules)
-        VALUES %s
+        SELECT * FROM (VALUES %s) AS v (execution_id, position, user_id, rules)
+         WHERE NOT {is_erased("user_id")}
             ON CONFLICT DO NOTHING
-    """
+    """  # noqa: S608 - a constant
     insert_many(
         connection, sql, [(execution_id, position, one.user_id, list(one.rules)) for one in found]
     )

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from chassis.postgres import Connection
 from chassis.rows import array_of, execute, fetch_all, fetch_value, fetch_values
+from push_blaster.adapters.devices.erased_users import is_erased
 from push_blaster.adapters.engagement.texts_key import TEXTS_KEY
 from push_blaster.domain.delivery.ledger import HELD_OUT_OF_ALL, LedgerState
 from push_blaster.domain.engagement.conversion import Conversion
@@ -48,19 +49,21 @@ class StoredConversion(NamedTuple):
 def insert_conversions(
     connection: Connection, conversions: Sequence[Conversion], received_at: datetime
 ) -> set[str]:
-    """Insert conversions whose keys are new; return these keys."""
-    sql = """
+    """Insert conversions whose keys are new, of nobody who was erased; return these keys."""
+    sql = f"""
         WITH added AS (
              INSERT INTO conversions (key, user_id, goal, value, at, received_at)
              SELECT v.*, %(received_at)s
                FROM unnest(%(keys)s::text[], %(users)s::uuid[], %(goals)s::text[],
-                           %(values)s::numeric[], %(ats)s::timestamptz[]) AS v
+                           %(values)s::numeric[], %(ats)s::timestamptz[])
+                    AS v (key, user_id, goal, value, at)
+              WHERE NOT {is_erased("v.user_id")}
               ORDER BY 1
                  ON CONFLICT (key) DO NOTHING
              RETURNING id, key),
         waiting AS (INSERT INTO conversion_inbox SELECT id FROM added)
         SELECT key FROM added
-    """
+    """  # noqa: S608 - constants
     values = {
         "received_at": received_at,
         "keys": [one.key for one in conversions],

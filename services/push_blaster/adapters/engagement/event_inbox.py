@@ -10,6 +10,7 @@ from typing import Final
 
 from chassis.postgres import Connection
 from chassis.rows import array_of, execute, fetch_all, fetch_value
+from push_blaster.adapters.devices.erased_users import is_erased
 from push_blaster.adapters.engagement.texts_key import TEXTS_KEY
 from push_blaster.domain.engagement.event import Event
 
@@ -49,8 +50,9 @@ def take_fold_lock(connection: Connection) -> bool:
     return bool(fetch_value(connection, sql, (_FOLD_LOCK,)))
 
 
-#: What came, each event once, of pushes that count; `acts` numbers the actions of a user.
-_GIVEN: Final = """
+#: What came, each event once, of pushes that count, and of nobody who was erased; `acts` numbers
+#: the actions of a user.
+_GIVEN: Final = f"""
     taken AS (
       DELETE FROM event_inbox
        WHERE id IN (SELECT id FROM event_inbox ORDER BY id LIMIT %(requests)s)
@@ -63,13 +65,13 @@ _GIVEN: Final = """
                                  t.ats)
              AS g (number, position, variant, user_id, event, action, at)
         JOIN result_pushes r ON r.execution_number = g.number AND r.position = g.position
-       WHERE r.is_counted
+       WHERE r.is_counted AND NOT {is_erased("g.user_id")}
        ORDER BY g.number, g.position, g.user_id, g.event, g.action, g.at),
     numbered AS (
       SELECT *, row_number() OVER (PARTITION BY number, position, user_id, event
                                    ORDER BY action) AS act
         FROM given)
-"""
+"""  # noqa: S608 - constants
 _IS_ACTION_OF: Final = """
     e.week = g.week AND e.execution_number = g.number AND e.position = g.position
     AND e.user_id = g.user_id AND e.event = 'action'

@@ -1,1 +1,1 @@
-"""Users: where all that is known of one user is read."""
+"""Users: the places that keep what is known of one user, how it is read, and erased."""

@@ -21,6 +21,7 @@ class Source(StrEnum):
     PAGE = "page"
     IMPORT = "import"
     APP = "app"  # by the user, in an app that has an identity token
+    ERASURE = "erasure"  # the user was erased; it is no row of `opt_outs`
     RECEIPT = "receipt"  # the user's own tap in an app, proved by the receipt of a message
 
 

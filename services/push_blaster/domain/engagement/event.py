@@ -45,6 +45,7 @@ class Refusal(StrEnum):
     EXPIRED = "expired"
     FUTURE = "future"
     KEY_USED = "key_used"
+    ERASED = "erased_user"
 
 
 class ReportRefusedError(Exception):

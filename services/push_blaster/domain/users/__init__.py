@@ -1,1 +1,1 @@
-"""Users: all that is known of one user, and the answer to a question about the pushes."""
+"""Users: all that is known of one user, the answer about the pushes, and its erasure."""

@@ -9,11 +9,16 @@ from typing import Final
 from chassis.postgres import Connection, Database
 from push_blaster.adapters.devices.device_csv import DeviceRow
 from push_blaster.adapters.devices.device_table import upsert_devices
+from push_blaster.adapters.devices.erased_users import select_erased
 
 #: Rows that are held in memory at once.
 PAGE: Final = 5_000
 #: How many bad rows are listed; the others are counted.
 LISTED: Final = 1_000
+_ERASED: Final = (
+    "userId: This user was erased. A user who wants pushes again first has to opt in again: "
+    "DELETE /api/opt-outs."
+)
 
 
 @dataclass(slots=True)
@@ -44,6 +49,8 @@ def import_devices(
 ) -> Imported:
     """Register every valid row; a dry run does the same and stores nothing. Safe to repeat.
 
+    A device of a user who was erased is refused.
+
     Shape: `listed` bad rows are in the answer, and as many with notes; the others are only counted.
     A registration `is_live` if a phone or page makes it itself.
     """
@@ -61,6 +68,7 @@ def import_devices(
 def _import_page(
     connection: Connection, page: list[DeviceRow], now: datetime, done: Imported, *, is_live: bool
 ) -> None:
+    page = _refuse_erased(connection, page)
     good = [row.device for row in page if row.device]
     bad = [row for row in page if not row.device]
     noted = [row for row in page if row.notes]
@@ -72,3 +80,13 @@ def _import_page(
     done.bad_rows += bad
     done.noted += len(noted)
     done.noted_rows += noted
+
+
+def _refuse_erased(connection: Connection, page: list[DeviceRow]) -> list[DeviceRow]:
+    erased = select_erased(connection, [row.device.user_id for row in page if row.device])
+    return [
+        DeviceRow(row.line, None, (_ERASED,))
+        if row.device and row.device.user_id in erased
+        else row
+        for row in page
+    ]

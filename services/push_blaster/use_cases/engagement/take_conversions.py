@@ -1,11 +1,14 @@
 """Take the conversions that a backend reports: each key once."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from chassis.postgres import Database
+from push_blaster.adapters.devices.erased_users import select_erased
 from push_blaster.adapters.engagement.conversion_table import (
+    StoredConversion,
     insert_conversions,
     select_addressed,
     select_conversions,
@@ -45,12 +48,10 @@ def take_conversions(
     with database.transaction() as connection:
         added = insert_conversions(connection, list(first.values()), now)
         stored = select_conversions(connection, list(first))
+        erased = select_erased(connection, [one.user_id for one in read.values()])
         users = {first[key].user_id for key in added}
         addressed = select_addressed(connection, list(users))
-    for index, one in read.items():
-        if stored.get(one.key) != (one.user_id, one.goal):
-            text = "key: It stands for a conversion of another user or goal; send a key of its own."
-            problems.append(RefusedItem(index, Refusal.KEY_USED, text))
+    problems += _find_unstored(read, stored, erased)
     return TakenConversions(
         accepted=len(added),
         repeated=len(items) - len(added) - len(problems),
@@ -58,3 +59,15 @@ def take_conversions(
         refused=len(problems),
         problems=sorted(problems),
     )
+
+
+def _find_unstored(
+    read: Mapping[int, Conversion], stored: Mapping[str, StoredConversion], erased: Collection[UUID]
+) -> Iterator[RefusedItem]:
+    """Yield the conversions that are not stored, and why."""
+    for index, one in read.items():
+        if one.user_id in erased:
+            yield RefusedItem(index, Refusal.ERASED, "userId: This user was erased.")
+        elif stored.get(one.key) != (one.user_id, one.goal):
+            text = "key: It stands for a conversion of another user or goal; send a key of its own."
+            yield RefusedItem(index, Refusal.KEY_USED, text)

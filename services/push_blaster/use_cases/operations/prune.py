@@ -43,6 +43,7 @@ from push_blaster.adapters.operations.retention import (
     select_kept_folders,
     select_old_executions,
 )
+from push_blaster.adapters.users.erasure_table import delete_old_erasures
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.operations.retention import Retention
 from push_blaster.use_cases.access.audit_chain import chain_changes
@@ -141,6 +142,8 @@ def prune(kept: Kept, now: datetime) -> Pruning:
     ended = partial(delete_ended_opt_outs, before=ended_before, limit=PIECE)
     _until_none(kept.database, ended)
     _until_none(kept.database, partial(delete_people, checked_before=_audited_before(kept, now)))
+    receipts = partial(delete_old_erasures, ended_before=_audited_before(kept, now))
+    _until_none(kept.database, receipts)
     return removed
 
 

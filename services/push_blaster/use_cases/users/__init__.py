@@ -1,1 +1,1 @@
-"""Users: read all that is known of one user."""
+"""Users: read all that is known of one user, and erase it."""

@@ -127,7 +127,7 @@ def _read_change(content: Mapping[str, object], connection: Connection) -> Audit
         actor=caller.name if caller else None,
         role=caller.role.name.lower() if caller else None,
         method=request.method,
-        path=shown_path().replace(user, hide_user(user, salt)) if user else shown_path(),
+        path=shown_path(hide_user(user, salt)),
         endpoint=request.endpoint or "",
         what=describe(content, salt),
         request_id=request_id(),

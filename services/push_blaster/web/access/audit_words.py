@@ -51,6 +51,7 @@ _PAUSE_MANY: Final = "pause/paused many automations"
 _RESUME_MANY: Final = "resume/resumed many automations"
 _DISMISS: Final = "dismiss/dismissed {execution}"
 _UNDISMISS: Final = "undo/undid the dismissal of {execution}"
+_ERASE: Final = "erase/erased a user"
 _CLEAN_UP: Final = "delete/deleted devices that had been dead for long"
 
 WORDS: Final[Mapping[str, str]] = {
@@ -80,6 +81,7 @@ WORDS: Final[Mapping[str, str]] = {
     "devices.forget": "delete/deleted devices",
     "devices.forget_one": "delete/deleted a device",
     "devices.register": "register/registered devices",
+    "erasures.erase": _ERASE,
     "execute.execute_start": _START,
     "executions.approve": _APPROVE,
     "executions.cancel": _CANCEL,
@@ -117,6 +119,7 @@ WORDS: Final[Mapping[str, str]] = {
     "pages_edit_automation.create:change": _FORM,
     "pages_edit_automation.save": _CHANGE,
     "pages_edit_automation.save:change": _FORM,
+    "pages_erasures.erase": _ERASE,
     "pages_executions.approve": _APPROVE,
     "pages_executions.cancel": _CANCEL,
     "pages_executions.dead_devices": _DEAD,
@@ -212,6 +215,7 @@ ABOUT: Final[Mapping[str, tuple[str, ...]]] = {
     "cadence": ("cadence",),
     "devices": ("devices", "device_upkeep", "test_devices"),
     "opt-outs": ("opt_outs",),
+    "users": ("erasures",),
     "results": ("conversions",),
     "alerts": ("alerts",),
     "templates": ("templates",),

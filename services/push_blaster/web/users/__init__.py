@@ -1,1 +1,1 @@
-"""Users: the page about one user, and its routes."""
+"""Users: the pages about one user and its erasure, and their routes."""

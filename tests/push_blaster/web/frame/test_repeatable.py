@@ -335,7 +335,7 @@ def _list_changing_routes(app: Flask, document: dict[str, Any]) -> Iterator[tupl
     """
     urls = app.url_map.bind("localhost")
     for told, methods in document["paths"].items():
-        path = re.sub(r"{(push_id|run_id|destination_id|device_id)}", str(ALICE), told)
+        path = re.sub(r"{(push_id|run_id|destination_id|device_id|user_id)}", str(ALICE), told)
         path = re.sub(r"{[a-z_]+}", "news", path.replace("{version_id}", "1"))
         for method in methods.keys() & {"post", "put", "patch", "delete"}:
             headers = [p.get("name") for p in methods[method].get("parameters", [])]
