@@ -227,8 +227,11 @@ def _read_owner(env: Env, name: str) -> str | None:
 SCRIPTS_SEE: Final = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
 
 
-#: The variables of our environment that the process of a preparation sees: it asks cadence.
+#: The variables of our environment that the process of a preparation sees: it asks cadence, and it
+#: asks our database who opted out.
 PREPARATIONS_SEE: Final = (
+    *("HOME", "PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGPASSFILE", "PGSERVICE"),
+    *("PGSERVICEFILE", "PGSSLMODE", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY"),
     *("LANG", "LC_ALL", "LC_CTYPE", "PYTHONTZPATH", "LD_LIBRARY_PATH"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),

@@ -36,12 +36,14 @@ class PushForecast:
     """How many users will get a push planned at `at`, and how many each rule will cap.
 
     Shape: `eligible` is None if there is no forecast, and `reason` says why; with `failed_open` no
-    user is checked, all are eligible, and `reason` says why.
+    user is checked, all are eligible, and `reason` says why. `opted_out` users do not want the
+    push, and cadence is not asked about them.
     """
 
     at: datetime
     eligible: int | None = None
     capped: Mapping[str, int] = field(default_factory=dict)
+    opted_out: int = 0
     failed_open: bool = False
     reason: str | None = None
 

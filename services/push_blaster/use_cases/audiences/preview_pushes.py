@@ -10,6 +10,7 @@ from uuid import UUID
 
 from push_blaster.adapters.audiences.frozen_audiences import read_rows
 from push_blaster.adapters.delivery.message_size import find_excess, measure
+from push_blaster.adapters.devices.opt_out_table import select_opt_outs_of
 from push_blaster.adapters.executions.execution_view import (
     select_last_audience,
     select_last_own_audience,
@@ -26,6 +27,7 @@ from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.schedule.schedule import next_slots
 from push_blaster.use_cases.audiences.check_audience import preview_message
 from push_blaster.use_cases.context import WebContext
+from push_blaster.use_cases.delivery.find_opted_out import refuse_opted_out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +58,8 @@ class PreviewedMessage:
 class PushPreview:
     """A push, the columns of the audience that it was last frozen for, and its messages.
 
-    Shape: `faults` are those of the push itself, for every user.
+    Shape: `faults` are those of the push itself, for every user. `opted_out` counts the users of
+    the messages who do not want the push.
     """
 
     position: int
@@ -64,6 +67,7 @@ class PushPreview:
     columns: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
     messages: tuple[PreviewedMessage, ...] = ()
+    opted_out: int = 0
 
 
 def preview_pushes(
@@ -79,7 +83,9 @@ def preview_pushes(
     """
     slots = next_slots(automation.schedule, now, 1)
     previews = [
-        _preview(context, automation, position, user_ids, limit)
+        _mark_opted_out(
+            context, automation, _preview(context, automation, position, user_ids, limit), now
+        )
         for position in range(1, len(automation.pushes) + 1)
     ]
     return [_mark_tests(automation, one, slots[0].at) for one in previews] if slots else previews
@@ -96,6 +102,23 @@ def _mark_tests(automation: Automation, preview: PushPreview, slot: datetime) ->
         for m in preview.messages
     )
     return replace(preview, messages=tuple(messages))
+
+
+def _mark_opted_out(
+    context: WebContext, automation: Automation, preview: PushPreview, now: datetime
+) -> PushPreview:
+    """Return the preview with the users who do not want the push, as the send decides it."""
+    users = [message.user_id for message in preview.messages]
+    with context.database.transaction() as connection:
+        opt_outs = select_opt_outs_of(connection, users, now)
+    refused = refuse_opted_out(opt_outs, automation, preview.push.layer_id)
+    messages = (
+        replace(m, faults=(*m.faults, f"has {refused[m.user_id].reason}"))
+        if m.user_id in refused
+        else m
+        for m in preview.messages
+    )
+    return replace(preview, messages=tuple(messages), opted_out=len(refused))
 
 
 def _preview(

@@ -5,13 +5,16 @@ from dataclasses import replace
 from datetime import datetime
 
 from push_blaster.adapters.audiences.preparer import Preparer
+from push_blaster.adapters.devices.opt_out_reader import OptOutReader
 from push_blaster.domain.cadence.cadence import PlannedSend, PushForecast
 from push_blaster.domain.cadence.names import count_by_rule
 from push_blaster.domain.executions.execution import Execution, LogLevel, PushAudience, PushProgress
+from push_blaster.domain.executions.modes import goes_to_audience
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.domain.executions.timeline import counted_at, live_instant, plan_execution
-from push_blaster.use_cases.audiences.forecast_audience import forecast_pushes
+from push_blaster.use_cases.audiences.forecast_audience import Willingness, forecast_pushes
 from push_blaster.use_cases.context import SendContext, StepContext, note
+from push_blaster.use_cases.delivery.find_opted_out import find_named
 
 
 def forecast_execution(context: SendContext, execution: Execution, preparer: Preparer) -> Execution:
@@ -22,11 +25,13 @@ def forecast_execution(context: SendContext, execution: Execution, preparer: Pre
     """
     planned = _planned_sends(execution, context.clock())
     forecasts: dict[int, PushForecast] = {}
+    named = () if goes_to_audience(execution.mode) else find_named(execution)
+    willing = Willingness(OptOutReader(context.database), execution.automation, frozenset(named))
     for audience, positions in _group(execution.pushes):
         sends = [planned[position] for position in positions]
         path = context.data_folder / audience.file
         size = path.stat().st_size
-        found = preparer.run(size, forecast_pushes, context.cadence, path, sends)
+        found = preparer.run(size, forecast_pushes, context.cadence, path, sends, willing)
         forecasts.update(zip(positions, found, strict=True))
     for position, forecast in sorted(forecasts.items()):
         _note_forecast(context, execution, position, forecast)
@@ -80,6 +85,7 @@ def _make_document(forecast: PushForecast) -> dict[str, object]:
         "eligible": forecast.eligible,
         "excluded": forecast.excluded if is_known else None,
         "exclusionBreakdown": dict(forecast.capped) if is_known else None,
+        "optedOut": forecast.opted_out if is_known else None,
         "failedOpen": forecast.failed_open,
         "reason": forecast.reason,
     }
@@ -91,6 +97,8 @@ def _describe(position: int, forecast: PushForecast) -> str:
     if forecast.capped:
         by_rule = count_by_rule(dict(sorted(forecast.capped.items())))
         text += f", {forecast.excluded} capped by cadence ({by_rule})"
+    if forecast.opted_out:
+        text += f", {forecast.opted_out} opted out"
     if forecast.failed_open:
         text += f", unchecked: {forecast.reason}"
     return f"{text}."

@@ -57,6 +57,9 @@ class PushPreviewSchema(CamelSchema):
     push_id = fields.String(attribute="push.id")
     columns = fields.List(fields.String())
     faults = fields.List(fields.String())
+    opted_out = fields.Integer(
+        metadata={"description": "How many users of the messages do not want the push."}
+    )
     messages = fields.List(fields.Nested(MessageSchema))
 
 

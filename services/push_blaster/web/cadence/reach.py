@@ -1,18 +1,22 @@
 """The reach of an automation's pushes over the next week, as a picture."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from chassis.clock import utc_now
 from push_blaster.adapters.audiences.frozen_audiences import read_users
 from push_blaster.adapters.automations.automation_document import read_automation
 from push_blaster.adapters.cadence.cadence_records import CadenceRecords, Reach, ReachPoint
+from push_blaster.adapters.devices.opt_out_table import select_opt_outs_of
 from push_blaster.adapters.executions.execution_view import select_last_audience
 from push_blaster.domain.automations.automation import Automation, Push
 from push_blaster.use_cases.context import WebContext
+from push_blaster.use_cases.delivery.find_opted_out import refuse_opted_out
 
 WEEK_HOURS: Final = 168
 #: How many users of an audience are asked about; more would not change the curve.
@@ -23,11 +27,13 @@ SAMPLE: Final = 200_000
 class ReachCurve:
     """The reach of pushes that have the same layer and the same last audience.
 
-    Shape: `pushes` are the pushes with their places in the sequence, from 1 on.
+    Shape: `pushes` are the pushes with their places in the sequence, from 1 on. `opted_out` users
+    do not want them, and are not in the reach.
     """
 
     pushes: Sequence[tuple[int, Push]]
     reach: Reach
+    opted_out: int = 0
 
     @property
     def name(self) -> str:
@@ -86,8 +92,24 @@ def find_reach(
     curves = []
     for (file, layer_id), pushes in groups.items():
         users = next(read_users(context.data_folder / file, SAMPLE), [])
-        curves.append(ReachCurve(pushes, records.forecast(users, layer_id, WEEK_HOURS)))
+        refused = _find_refused(context, automation, layer_id, users)
+        willing = [user for user in users if user not in refused]
+        reach = (
+            records.forecast(willing, layer_id, WEEK_HOURS)
+            if willing
+            else Reach(0, [ReachPoint(utc_now(), 0, {})], None)
+        )
+        curves.append(ReachCurve(pushes, reach, len(refused)))
     return ReachPicture(automation, curves, missing)
+
+
+def _find_refused(
+    context: WebContext, automation: Automation, layer_id: int, users: Sequence[UUID]
+) -> Collection[UUID]:
+    """Return which users do not want a push of this layer now."""
+    with context.database.transaction() as connection:
+        found = select_opt_outs_of(connection, users, utc_now())
+    return refuse_opted_out(found, automation, layer_id).keys()
 
 
 def _find_files(context: WebContext, automation: Automation) -> Iterator[tuple[Push, str | None]]:

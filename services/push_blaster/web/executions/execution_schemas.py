@@ -50,6 +50,9 @@ class ForecastSchema(DocumentSchema):
     exclusion_breakdown = fields.Dict(
         keys=fields.String(), values=fields.Integer(), allow_none=True
     )
+    opted_out = fields.Integer(
+        allow_none=True, metadata={"description": "who do not want the push; cadence is not asked"}
+    )
     failed_open = fields.Boolean()
     reason = fields.String(allow_none=True)
 

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 from chassis.postgres import BulkDatabase
+from chassis.rows import execute
 from push_blaster.adapters.cadence.cadence_client import CadenceClient
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.use_cases.audiences.forecast_audience import SLICE
 from tests.builders import NOON
 from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.fakes.fickle_proxy import FickleProxy, Mood, run_proxy
+from tests.journeys.stack import user
 from tests.push_blaster.bench import Bench
 from tests.push_blaster.cadence_support import HOUR, sent_before
 
@@ -119,3 +121,59 @@ def test_a_large_audience_is_asked_about_in_slices_that_add_up(
 
     (told,) = forecasts(bench, execution_id)
     assert (told["eligible"], told["excluded"]) == (users - 10_014, 10_014)
+
+
+def opt_out(bench: Bench, *numbers: int, **columns: str) -> None:
+    """Let users not want some pushes: all, unless the columns say otherwise."""
+    values = {"scope": "all", "target": "", "until": "infinity", **columns}
+    with bench.database.transaction() as connection:
+        for number in numbers:
+            execute(connection, OPT_OUT, {**values, "user": user(number), "now": bench.now})
+
+
+OPT_OUT = """
+    INSERT INTO opt_outs (user_id, scope, target, until, source, set_at)
+    VALUES (%(user)s, %(scope)s, %(target)s, nullif(%(until)s, 'infinity')::timestamptz, 'api',
+            %(now)s)
+"""
+
+
+def test_who_opted_out_is_forecast_as_the_send_counts_them(bench: Bench) -> None:
+    opt_out(bench, 1, 2)
+    opt_out(bench, 3, scope="layer", target="3")
+    opt_out(bench, 4, scope="automation", target="news")
+    opt_out(bench, 5, scope="automation", target="other")
+    opt_out(bench, 6, until=(NOON + HOUR / 2).isoformat())
+    pushes: list[dict[str, Any]] = [{}, {"layerId": 1, "timing": {"delayAfterPrevious": 60}}]
+    execution_id = bench.start(pushes=pushes)
+
+    bench.run(execution_id)
+
+    told = forecasts(bench, execution_id)
+    assert [push["optedOut"] for push in told] == [5, 3]
+    assert [push["eligible"] for push in told] == [5, 7]
+    for position, push in enumerate(told, start=1):
+        funnel = bench.funnel(execution_id, position)
+        assert (funnel["eligible"], funnel["optedOut"]) == (push["eligible"], push["optedOut"])
+    assert "5 eligible, 5 opted out." in bench.log(execution_id)
+
+
+def test_if_nobody_wants_a_push_cadence_is_not_asked(bench: Bench, proxy: FickleProxy) -> None:
+    opt_out(bench, *range(1, 11))
+    proxy.mood = Mood.AWAY
+    execution_id = bench.start()
+
+    bench.run(execution_id)
+
+    (told,) = forecasts(bench, execution_id)
+    assert (told["eligible"], told["optedOut"], told["reason"]) == (0, 10, None)
+
+
+def test_of_a_large_audience_a_process_of_its_own_counts_who_opted_out(bench: Bench) -> None:
+    opt_out(bench, 1, 5_999)
+    execution_id = bench.start(parameters={"users": 6_000})
+
+    bench.work()
+
+    (told,) = forecasts(bench, execution_id)
+    assert (told["eligible"], told["optedOut"]) == (5_998, 2)

@@ -142,3 +142,26 @@ def test_a_preview_says_who_tests_the_variants_at_the_next_slot(
         for n in (1, 2, 3)
     }
     assert {m["inTest"] for m in plain["messages"]} == {None}
+
+
+def test_a_user_who_opted_out_gets_nothing_as_in_the_send(
+    client: FlaskClient, audience: Bench
+) -> None:
+    opted_out = [
+        {"userId": user(1), "scope": "all"},
+        {"userId": user(3), "scope": "layer", "layerId": 3},
+        {"userId": user(3), "scope": "automation", "automationId": "another"},
+    ]
+    for one in opted_out:
+        assert client.post("/api/opt-outs", json=one).status_code == 200
+    draft = an_automation_document(pushes=[PUSH, {**PUSH, "layerId": 1}])
+
+    first, second = preview(client, DRAFT, automation=draft)
+
+    assert [m["faults"] for m in first["messages"]] == [
+        ["has opted out of all pushes"],
+        ["has no value for first_name"],
+        ["has opted out of the pushes of layer 3"],
+    ]
+    assert [m["faults"] for m in second["messages"]][2] == []
+    assert (first["optedOut"], second["optedOut"]) == (2, 1)

@@ -25,7 +25,7 @@ from push_blaster.adapters.users.timeline_sources import (
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.users.timeline import Window
 from tests.journeys.stack import user
-from tests.push_blaster.bench import Bench, messages
+from tests.push_blaster.bench import Bench, an_automation_document, messages
 from tests.push_blaster.web.page_support import Visitor
 
 LINDA = user(3)
@@ -384,3 +384,25 @@ CROWD = """
     SELECT n, gen_random_uuid(), now(), now() FROM generate_series(1, 20000) n;
     ANALYZE deliveries, conversions, opt_outs, devices
 """
+
+
+def test_the_reach_of_an_audience_is_without_users_who_opted_out(
+    app: Flask, app_beside_cadence: Flask, reader: FlaskClient, bench: Bench
+) -> None:
+    bench.run(bench.start(pushes=[{"layerId": 1}]))
+    document = {**an_automation_document(pushes=[{"layerId": 1}]), "isActive": False}
+    assert reader.post("/api/automation/recipes", json=document).status_code == 201
+    visitor = Visitor(app_beside_cadence, "admin")
+
+    def opt_out(*numbers: int) -> str:
+        for number in numbers:
+            reader.post("/api/opt-outs", json={"userId": user(number), "scope": "all"})
+        page = visitor.get("/cadence/reach?automation=news")
+        return re.sub(r"<[^>]+>|\s+", " ", page.partition("funnel-line")[2].partition("</p>")[0])
+
+    before, some, nobody = opt_out(), opt_out(1, 2, 3), opt_out(*range(4, 11))
+
+    assert "opted out" not in before
+    for shown, numbers in ((some, (10, 3, 7)), (nobody, (10, 10, 0))):
+        in_all, gone, eligible = re.findall(r"(\d+) +(?:in the|opted out|eligible now)", shown)
+        assert (int(in_all), int(gone), int(eligible)) == numbers, shown
