@@ -1,7 +1,8 @@
 """The table `doubted_devices`: devices that providers called dead and that are not marked as dead.
 
 A device is reported in the transaction that settles its message. When the batch has ended, its
-outcomes decide: the device is marked as dead, or it is doubted and an operator decides.
+outcomes decide: the device is marked as dead, or it is doubted and an operator decides. A device
+that registered with another project is reported, too, and always doubted.
 """
 
 from collections import defaultdict
@@ -10,12 +11,14 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from chassis.postgres import Connection
-from chassis.rows import execute, fetch_all, fetch_one, fetch_value
+from chassis.rows import execute, fetch_all, fetch_one, fetch_value, fetch_values
 from push_blaster.domain.delivery.ledger import LedgerPage
-from push_blaster.domain.devices.device import Address, DeadDevice
+from push_blaster.domain.devices.device import OF_OTHER_PROJECT, Address, DeadDevice
 
 DeadByInstant = Mapping[datetime, Sequence[DeadDevice]]
 
+#: Such a device is doubted, whatever the other outcomes of its batch are.
+_OF_OTHER_PROJECT: Final = f"reason LIKE '___ {OF_OTHER_PROJECT}%%'"
 _ON_PAGE: Final = """execution_id = %(execution_id)s AND position = %(position)s
            AND is_test = %(is_test)s AND batch = %(batch)s"""
 
@@ -65,18 +68,18 @@ def has_reported(connection: Connection, page: LedgerPage) -> bool:
 
 def count_verdict(connection: Connection, page: LedgerPage, batches_before: int) -> Verdict:
     """Return the verdict of the page together with the given number of batches before it."""
-    sql = """
+    sql = f"""
         SELECT count(*) FILTER (WHERE is_dead),
                count(*) FILTER (WHERE is_dead OR state IN ('sent', 'failed', 'dry_run'))
           FROM (SELECT state,
                        state = 'token_dead' OR user_id IN (
                        SELECT user_id FROM doubted_devices
                         WHERE execution_id = %(execution_id)s AND position = %(position)s
-                          AND is_test = %(is_test)s) AS is_dead
+                          AND is_test = %(is_test)s AND NOT {_OF_OTHER_PROJECT}) AS is_dead
                   FROM deliveries
                  WHERE execution_id = %(execution_id)s AND position = %(position)s
                    AND is_test = %(is_test)s AND batch BETWEEN %(first)s AND %(batch)s) outcomes
-    """
+    """  # noqa: S608 - a constant
     counted = fetch_one(
         connection, sql, {**page._asdict(), "first": page.batch - batches_before}, make=Verdict
     )
@@ -95,6 +98,25 @@ def doubt_reported(connection: Connection, page: LedgerPage) -> str:
         RETURNING reason
     """  # noqa: S608 - a constant
     return str(fetch_value(connection, sql, page._asdict()))
+
+
+def doubt_of_other_project(connection: Connection, page: LedgerPage) -> list[str]:
+    """Doubt the devices of the page that registered with another project; return their reasons."""
+    sql = f"""
+        UPDATE doubted_devices SET is_doubted = true
+         WHERE {_ON_PAGE} AND NOT is_doubted AND {_OF_OTHER_PROJECT}
+        RETURNING reason
+    """  # noqa: S608 - constants
+    return fetch_values(connection, sql, page._asdict())
+
+
+def count_of_other_project(connection: Connection, execution_id: str) -> int:
+    """Return how many doubted devices of the execution registered with another project."""
+    sql = f"""
+        SELECT count(*) FROM doubted_devices
+         WHERE execution_id = %(id)s AND is_doubted AND {_OF_OTHER_PROJECT}
+    """  # noqa: S608 - a constant
+    return int(fetch_value(connection, sql, {"id": execution_id}))
 
 
 def count_doubted(connection: Connection, execution_id: str) -> int:

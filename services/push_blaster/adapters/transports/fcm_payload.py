@@ -13,6 +13,7 @@ from push_blaster.adapters.transports.webpush_payload import list_buttons
 from push_blaster.domain.automations.content import Content, Priority, given, once_per_content
 from push_blaster.domain.automations.overrides import merge
 from push_blaster.domain.delivery.message import Message, Outcome
+from push_blaster.domain.devices.device import OF_OTHER_PROJECT
 
 #: The largest message that FCM accepts, in bytes.
 MAX_BYTES: Final = 4_096
@@ -185,7 +186,7 @@ def _read_success(status: int, document: Mapping[str, Any]) -> Judgement:
 #: Codes that decide the outcome of a message, whatever the HTTP status is.
 _BY_CODE: Final[Mapping[str, Outcome | Advice]] = {
     "INVALID_ARGUMENT": Outcome.FAILED,
-    "SENDER_ID_MISMATCH": Outcome.FAILED,
+    OF_OTHER_PROJECT: Outcome.FAILED,
     "THIRD_PARTY_AUTH_ERROR": Outcome.FAILED,
     "APNS_AUTH_ERROR": Outcome.FAILED,
     "QUOTA_EXCEEDED": Advice.RETRY,
@@ -201,7 +202,7 @@ _BY_STATUS: Final[Mapping[int, Outcome | Advice]] = {
 _APPLES_KEY: Final = "the Firebase project's APNs key or web key is not valid"
 #: What an operator can do about an error code, or about a status without a code.
 _HINTS: Final[Mapping[str, str]] = {
-    "SENDER_ID_MISMATCH": "the device registered with another project (FIREBASE_PROJECT_ID)",
+    OF_OTHER_PROJECT: "the device registered with another project (FIREBASE_PROJECT_ID)",
     "THIRD_PARTY_AUTH_ERROR": _APPLES_KEY,
     "APNS_AUTH_ERROR": _APPLES_KEY,
 }

@@ -53,6 +53,20 @@ class DeadDevice:
     reason: str
 
 
+#: The error code of a device that registered with another project at its provider.
+OF_OTHER_PROJECT: Final = "SENDER_ID_MISMATCH"
+
+
+def is_of_other_project(reason: str | None) -> bool:
+    """Return whether a message failed because its device registered with another project.
+
+    That is a fault of the set-up, so nobody but an operator calls the device dead.
+
+    Shape: the reason begins with an HTTP status and the provider's code.
+    """
+    return (reason or "").partition(" ")[2].startswith(OF_OTHER_PROJECT)
+
+
 def hide_token(token: str) -> str:
     """Return the part of a token that may be shown to people who may not use it: a URL's host."""
     scheme, is_url, rest = token.partition("://")

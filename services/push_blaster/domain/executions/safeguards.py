@@ -25,6 +25,7 @@ class ViolationType(StrEnum):
     FAILURE_RATE_EXCEEDED = "failure_rate_exceeded"
     EXECUTION_TIMEOUT = "execution_timeout"
     MANY_DEAD_DEVICES = "many_dead_devices"
+    DEVICES_OF_OTHER_PROJECT = "devices_of_other_project"
     LIVE_SEND_LATE = "live_send_late"
     OUT_OF_RESOURCES = "out_of_resources"
 

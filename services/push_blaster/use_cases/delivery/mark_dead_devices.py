@@ -1,5 +1,6 @@
 """Mark devices as dead when a batch ends; if too many of them are dead, an operator decides."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
@@ -10,6 +11,7 @@ from push_blaster.adapters.devices.doubted_devices import (
     DeadByInstant,
     Verdict,
     count_verdict,
+    doubt_of_other_project,
     doubt_reported,
     has_reported,
     take_doubted,
@@ -38,10 +40,15 @@ def judge_devices(
     """Mark the devices that the outcomes of a page call dead, once the page has all its outcomes.
 
     If most of the outcomes say so, the devices are kept and doubted, an alert says why, and the
-    messages fail; the answer is how many. Safe to repeat.
+    messages fail; the answer is how many. Devices of another project are kept in any case. Safe to
+    repeat.
     """
     if not has_reported(connection, page):
         return 0
+    if reasons := doubt_of_other_project(connection, page):
+        report_within(connection, execution, _describe_set_up(page, reasons), now)
+        if not has_reported(connection, page):
+            return 0
     verdict, where = count_verdict(connection, page, batches_before=0), "a batch"
     if verdict.outcomes < DEAD_SAMPLE:
         verdict = count_verdict(connection, page, BATCHES_BEFORE)
@@ -64,6 +71,20 @@ def _describe_doubt(page: LedgerPage, verdict: Verdict, where: str, reason: str)
         f"The first reason: {reason}"
     )
     kind, data = ViolationType.MANY_DEAD_DEVICES, verdict._asdict()
+    return Violation(kind, Severity.WARNING, text, data, page.position)
+
+
+def _describe_set_up(page: LedgerPage, reasons: Sequence[str]) -> Violation:
+    """Return the finding; it is written down once for each push."""
+    text = (
+        f"{number_of(len(reasons), 'device')} of batch {page.batch} of push {page.position} "
+        "registered with another project than the one that sends (FIREBASE_PROJECT_ID), and "
+        "later batches may have more. The set-up is at fault: the devices were kept, and messages "
+        "to them count as failed. If the project is right, mark the devices as dead on the page of "
+        f"the execution, or with POST /api/executions/{page.execution_id}/dead-devices; the apps "
+        f"then have to register again. The first reason: {reasons[0]}"
+    )
+    kind, data = ViolationType.DEVICES_OF_OTHER_PROJECT, {"devices": len(reasons)}
     return Violation(kind, Severity.WARNING, text, data, page.position)
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from push_blaster.domain.delivery.message import Delivery, Message, Outcome, storable
 from push_blaster.domain.delivery.transport import PushTransport
-from push_blaster.domain.devices.device import Address, DeadDevice
+from push_blaster.domain.devices.device import Address, DeadDevice, is_of_other_project
 
 #: The outcomes of several devices by weight; the first one that occurs counts for the user.
 _BY_WEIGHT: Final = (
@@ -79,7 +79,10 @@ def _for_next_device(message: Message) -> Message:
 
 
 def _with_dead_device(delivery: Delivery, message: Message) -> Delivery:
-    if delivery.outcome is not Outcome.TOKEN_DEAD:
+    """Return the outcome with its device, if the device is dead or of another project."""
+    is_dead = delivery.outcome is Outcome.TOKEN_DEAD
+    is_reported = is_dead or is_of_other_project(delivery.reason)
+    if not is_reported:
         return delivery
     address = Address(message.device_token, message.device_kind, message.device_keys)
     dead = DeadDevice(message.user_id, address, storable(delivery.reason) or "dead")

@@ -218,7 +218,14 @@ class ExecutionSchema(CamelSchema):
         attribute="details.doubted_devices",
         metadata={
             "description": "Devices that the provider called dead, that the system kept, and that "
-            "nobody has marked as dead since."
+            "nobody has marked as dead since; those of another project too."
+        },
+    )
+    devices_of_other_project = fields.Integer(
+        attribute="details.devices_of_other_project",
+        metadata={
+            "description": "How many of `doubtedDevices` registered with another project than the "
+            "one that sends: a fault of the set-up."
         },
     )
     testers = fields.List(

@@ -8,7 +8,7 @@ from chassis.clock import utc_now
 from chassis.postgres import Connection, Database
 from push_blaster.adapters.cadence.over_cap_table import OverCapCount, select_over_cap_count
 from push_blaster.adapters.delivery.tester_table import Tester, select_testers
-from push_blaster.adapters.devices.doubted_devices import count_doubted
+from push_blaster.adapters.devices.doubted_devices import count_doubted, count_of_other_project
 from push_blaster.adapters.executions.approval_table import select_approval
 from push_blaster.adapters.executions.execution_view import (
     EnteredPhase,
@@ -50,6 +50,7 @@ class Details:
     over_cap: OverCapCount | None
     pace: Sequence[Mapping[str, Any]]
     doubted_devices: int
+    devices_of_other_project: int
     testers: Sequence[Tester]
 
 
@@ -101,6 +102,7 @@ def _select_shown(connection: Connection, execution: Execution) -> ShownExecutio
         over_cap=select_over_cap_count(connection, execution.id),
         pace=_select_paces(connection, execution),
         doubted_devices=count_doubted(connection, execution.id),
+        devices_of_other_project=count_of_other_project(connection, execution.id),
         testers=select_testers(connection, execution.id),
     )
     return ShownExecution(execution, phases, _list_pushes(execution, funnels), details)

@@ -313,6 +313,53 @@ def test_doubted_devices_are_kept_in_mind_until_somebody_marks_them_dead(bench: 
     assert _doubted(bench, execution_id) == []
 
 
+class _OtherProject(_Provider):
+    """Says of the first `foreign` devices that another project registered them."""
+
+    def __init__(self, foreign: int, dead: int = 0) -> None:
+        super().__init__(dead)
+        self._foreign = foreign
+
+    def _answer(self, message: Message) -> Delivery:
+        if self._foreign:
+            self._foreign -= 1
+            reason = "403 SENDER_ID_MISMATCH: the device registered with another project"
+            return Delivery(message.user_id, Outcome.FAILED, reason=reason)
+        return super()._answer(message)
+
+
+@pytest.mark.parametrize(
+    ("users", "foreign", "dead", "batch_size"),
+    [(20, 1, 0, 500), (20, 20, 0, 500), (40, 30, 5, 500), (40, 10, 5, 500), (40, 30, 5, 10)],
+)
+def test_a_device_of_another_project_dies_only_by_an_operator(
+    bench: Bench, users: int, foreign: int, dead: int, batch_size: int
+) -> None:
+    _change(bench, _OtherProject(foreign, dead), batch_size)
+
+    execution = bench.run(bench.start(parameters={"users": users}, settings=UNTESTED))
+
+    by_itself = _marked(bench, execution.id)
+    assert (by_itself, len(_doubted(bench, execution.id))) == (dead, foreign)
+    assert _states(bench, execution.id)["failed"] == foreign
+    assert violations(bench) == [("devices_of_other_project", "warning")]
+    assert mark_doubted_devices(bench.database, execution.id) == foreign
+    assert _marked(bench, execution.id) == dead + foreign
+
+
+def test_devices_of_another_project_do_not_make_dead_ones_more_credible(bench: Bench) -> None:
+    _change(bench, _OtherProject(foreign=10, dead=25))
+
+    execution = bench.run(bench.start(parameters={"users": 40}, settings=UNTESTED))
+
+    assert _marked(bench, execution.id) == 0
+    assert len(_doubted(bench, execution.id)) == 35
+    assert sorted(kind for kind, _ in violations(bench)) == [
+        "devices_of_other_project",
+        "many_dead_devices",
+    ]
+
+
 def test_devices_that_are_believed_dead_are_not_doubted(bench: Bench) -> None:
     execution_id = _doubt(bench, dead=10)
 

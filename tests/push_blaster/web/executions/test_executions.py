@@ -213,3 +213,16 @@ def test_the_doubted_devices_are_counted_and_marked_once(
     assert answers == [{"marked": 1}, {"marked": 0}]
     assert client.get(path).get_json()["doubtedDevices"] == 0
     assert client.post("/api/executions/none/dead-devices").status_code == 404
+
+
+def test_devices_of_another_project_are_counted_apart(
+    client: FlaskClient, database: Database
+) -> None:
+    path = f"/api/executions/{start(client)['id']}"
+    dead = [died("a", "404"), died("b", "403 SENDER_ID_MISMATCH: another project")]
+    with database.transaction() as connection:
+        insert_doubted(connection, path.rpartition("/")[2], dead, NOON)
+
+    shown = client.get(path).get_json()
+
+    assert (shown["doubtedDevices"], shown["devicesOfOtherProject"]) == (2, 1)

@@ -296,6 +296,20 @@ def test_the_list_goes_on_at_its_cursor(viewer: Visitor, started: str) -> None:
     assert viewer.client.get("/executions?before=rubbish").status_code == 400
 
 
+def test_devices_of_another_project_are_named_as_a_fault_of_the_set_up(
+    operator: Visitor, started: str, database: Database
+) -> None:
+    dead = [died("a", "404"), died("b", "403 SENDER_ID_MISMATCH: another project")]
+    with database.transaction() as connection:
+        insert_doubted(connection, started, dead, NOON)
+
+    page, asked = (operator.get(f"/executions/{started}{end}") for end in ("", "/dead-devices"))
+
+    assert "1 device registered with another project" in page
+    assert "The provider called 1 device dead" in page
+    assert "Of 2 devices, 1 registered with another project" in asked
+
+
 def test_doubted_devices_are_marked_dead_on_the_page_after_a_question(
     operator: Visitor, viewer: Visitor, started: str, database: Database
 ) -> None:
