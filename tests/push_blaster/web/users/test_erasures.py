@@ -59,6 +59,20 @@ def test_an_erasure_that_does_not_exist_is_not_found(client: FlaskClient) -> Non
     assert client.get(f"/erasures/{NOBODY}").status_code == 404
 
 
+def test_the_page_of_a_user_leads_an_admin_to_the_erasure(
+    admin: Visitor, operator: Visitor, database: Database
+) -> None:
+    register(database, ALICE)
+    path = f"/users/{ALICE}"
+
+    offered, hidden = admin.get(path), operator.get(path)
+    question = admin.get(f"{path}/erase")
+
+    assert f'href="{path}/erase"' in offered
+    assert f'href="{path}/erase"' not in hidden
+    assert f'href="{path}"' in question, "back to the user"
+
+
 def test_the_page_erases_who_was_typed_and_nobody_else(
     admin: Visitor, operator: Visitor, database: Database
 ) -> None:
