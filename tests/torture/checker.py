@@ -21,6 +21,7 @@ class Fault(StrEnum):
     OVER_CAP = "over cap"
     UNRECORDED = "unrecorded"
     UNSTOPPED = "after a stop"
+    UNWANTED = "after an opt-out"
     OVERLAP = "script run twice at once"
     MISCOUNTED = "counted wrongly"
 
@@ -34,7 +35,8 @@ class Finding:
     text: str
 
 
-#: What is on its way to the provider when a stop answers, a slow provider takes so much later.
+#: What is on its way to the provider when a stop or an opt-out is answered, a slow provider takes
+#: so much later.
 ON_ITS_WAY: Final = timedelta(seconds=10)
 #: The states of somebody who may have the message on the phone.
 REACHED: Final = frozenset({"sent", "in_doubt"})
@@ -49,6 +51,7 @@ def find_faults(evidence: Evidence) -> list[Finding]:
         Fault.OVER_CAP: find_over_cap,
         Fault.UNRECORDED: find_unrecorded,
         Fault.UNSTOPPED: find_unstopped,
+        Fault.UNWANTED: find_unwanted,
         Fault.OVERLAP: find_overlaps,
         Fault.MISCOUNTED: find_miscounted,
     }
@@ -232,6 +235,16 @@ def find_unstopped(evidence: Evidence) -> Iterator[tuple[str, str]]:
             late = (message.at - answered_at).total_seconds()
             text = f"user {message.user}, push {row.address.position}: {late:.1f} s after the stop"
             yield row.address.execution_id, text
+
+
+def find_unwanted(evidence: Evidence) -> Iterator[tuple[str, str]]:
+    """Yield messages to users whose opt-out had been answered long before."""
+    for row, message in _match(evidence):
+        answered_at = evidence.reports.opted_out.get(message.user)
+        if answered_at and message.at > answered_at + ON_ITS_WAY:
+            late = (message.at - answered_at).total_seconds()
+            text = f"user {message.user}, push {row.address.position}: {late:.1f} s after the"
+            yield row.address.execution_id, f"{text} opt-out"
 
 
 def find_miscounted(evidence: Evidence) -> Iterator[tuple[str, str]]:

@@ -13,7 +13,7 @@ from push_blaster.domain.delivery.message import display_tag
 from tests.journeys.stack import Stack
 from tests.torture.evidence import Address, Evidence, ExecutionSeen, PushSeen, Reports, Row
 from tests.torture.journal import Journal
-from tests.torture.phones import EVENTS, Phones
+from tests.torture.phones import EVENTS, OPTED_OUT, Phones
 from tests.torture.world import World
 
 #: The layer on which cadence records tests.
@@ -48,11 +48,12 @@ def _read_reports(stack: Stack, phones: Phones) -> Reports:
     counted = {
         (id_, position, event): users
         for id_, position, *counts in stack.ledger(
-            "SELECT execution_id, position, sum(delivered)::int, sum(opened)::int"
+            "SELECT execution_id, position, sum(delivered)::int, sum(opened)::int,"
+            "       sum(opted_out)::int"
             "  FROM result_pushes JOIN result_counts USING (execution_number, position)"
             " GROUP BY execution_id, position"
         )
-        for event, users in zip(EVENTS, counts, strict=True)
+        for event, users in zip((*EVENTS, OPTED_OUT), counts, strict=True)
     }
     ((conversions, attributions),) = stack.ledger(
         "SELECT (SELECT coalesce(sum(conversions), 0)::int FROM result_counts),"
@@ -65,6 +66,7 @@ def _read_reports(stack: Stack, phones: Phones) -> Reports:
         kept=tuple(row[0] for row in stack.ledger("SELECT key FROM conversions")),
         conversions=conversions,
         attributions=attributions,
+        opted_out=dict(phones.opted_out),
     )
 
 

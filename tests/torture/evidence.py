@@ -71,7 +71,8 @@ class Reports:
 
     Shape: `events` are display tags with events; `counted` has the users by execution, position
     and event; `kept` are the keys of conversions, as often as they are kept; `conversions` is the
-    sum of the counters, and `attributions` the number of rows that this sum stands for.
+    sum of the counters, and `attributions` the number of rows that this sum stands for. `opted_out`
+    tells when the opt-out of a user had been answered.
     """
 
     events: frozenset[tuple[str, str]] = frozenset()
@@ -80,6 +81,7 @@ class Reports:
     kept: tuple[str, ...] = ()
     conversions: int = 0
     attributions: int = 0
+    opted_out: Mapping[int, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,25 @@
-"""The phones and the shop of the torture: they report each message until somebody has taken it."""
+"""The phones and the shop of the torture: they report each message until somebody has taken it.
+
+Some users have enough with their first message, and opt out of all by its button.
+"""
 
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from threading import Event as Signal
 from typing import Any, Final
 
+from chassis.clock import utc_now
 from tests.journeys.stack import user
 from tests.torture.evidence import Accepted
-from tests.torture.world import World, persist
+from tests.torture.world import HOST_JUMP, TESTER, World, persist
 
 GOAL: Final = "deal"
 EVENTS: Final = ("delivered", "opened")
+OPTED_OUT: Final = "opted_out"
+#: One of so many users opts out.
+ONE_OF: Final = 25
 #: How many messages are reported at once; a request takes 100 events.
 AT_ONCE: Final = 50
 PAUSE_S: Final = 0.2
@@ -22,12 +30,13 @@ class Phones:
     """Report what the provider took, again after each fault, in a thread of its own.
 
     Shape: `events` are display tags with events, and `keys` are those of conversions, that were
-    answered with 202.
+    answered with 202. `opted_out` tells when the opt-out of a user was surely answered.
     """
 
     world: World
     events: set[tuple[str, str]] = field(default_factory=set)
     keys: set[str] = field(default_factory=set)
+    opted_out: dict[int, datetime] = field(default_factory=dict)
     _leaving: Signal = field(default_factory=Signal)
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
     _ending: "Future[None] | None" = None
@@ -61,11 +70,22 @@ class Phones:
         events = [(one, event) for one in messages for event in EVENTS]
         self._post("events", [{"receipt": one.receipt, "event": event} for one, event in events])
         self.events |= {(one.tag, event) for one, event in events}
+        self._opt_out([one for one in messages if one.user % ONE_OF == 0 and one.user != TESTER])
         deals = {
             one.tag: {"userId": user(one.user), "goal": GOAL, "key": one.tag} for one in messages
         }
         self._post("conversions", list(deals.values()))
         self.keys |= deals.keys()
+
+    def _opt_out(self, messages: list[Accepted]) -> None:
+        if not messages:
+            return
+        taps = [{"receipt": m.receipt, "event": OPTED_OUT, "scope": "all"} for m in messages]
+        self._post("events", taps)
+        answered_at = utc_now() + (HOST_JUMP if self.world.host else timedelta(0))
+        for message in messages:
+            self.events.add((message.tag, OPTED_OUT))
+            self.opted_out.setdefault(message.user, answered_at)
 
     def _post(self, kind: str, items: list[dict[str, Any]]) -> None:
         stack = self.world.stack

@@ -66,7 +66,9 @@ def _what_came_of_it(evidence: Evidence) -> list[str]:
         f"  in doubt at some time {resent}, left so {states['in_doubt']}",
         f"  uncapped executions {uncapped}; with them, {count_uncapped(evidence)} sends over a cap",
         f"  events reported {len(reports.events)}, counted {sum(reports.counted.values())}; "
-        f"conversions {len(reports.keys)}, attributed {reports.attributions}",
+        f"conversions {len(reports.keys)}, attributed {reports.attributions}; "
+        f"users who opted out {len(reports.opted_out)}, their later messages that were left out "
+        f"{states['opted_out']}",
     ]
 
 

@@ -101,6 +101,14 @@ def test_a_planted_fault_is_found(planted: dict[str, Any], fault: Fault, said: s
     assert any(said in text for _, text in found), found
 
 
+def test_a_message_long_after_an_opt_out_is_found() -> None:
+    reports = replace(REPORTS, opted_out={ALICE: at(50), BOB: at(0)})
+
+    assert faults_of(a_history(reports=reports)) == [
+        (Fault.UNWANTED, "user 1, push 2: 15.0 s after the opt-out")
+    ]
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
