@@ -1,7 +1,7 @@
 """The judge: pure functions over the evidence; each yields what should never have happened."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -9,7 +9,15 @@ from itertools import groupby
 from typing import Final
 
 from cadence_service.domain.cadence import Send, find_breach, find_rules
-from tests.torture.evidence import Accepted, Address, Evidence, ExecutionSeen, PushSeen, Row
+from tests.torture.evidence import (
+    Accepted,
+    Address,
+    Evidence,
+    ExecutionSeen,
+    PushSeen,
+    Reports,
+    Row,
+)
 
 
 class Fault(StrEnum):
@@ -21,7 +29,7 @@ class Fault(StrEnum):
     OVER_CAP = "over cap"
     UNRECORDED = "unrecorded"
     UNSTOPPED = "after a stop"
-    UNWANTED = "after an opt-out"
+    UNWANTED = "after an opt-out or erasure"
     OVERLAP = "script run twice at once"
     MISCOUNTED = "counted wrongly"
 
@@ -89,7 +97,8 @@ def _find_forgotten(evidence: Evidence) -> Iterator[tuple[str, str]]:
             known[where.execution_id, where.position].add(where.user)
     ended = [(e, p) for e in evidence.executions.values() for p in e.pushes if p.status == "sent"]
     for execution, push in ended:
-        for user in sorted(set(execution.users) - known[execution.id, push.position]):
+        forgotten = set(execution.users) - known[execution.id, push.position]
+        for user in sorted(forgotten - evidence.reports.erased.keys()):
             yield execution.id, f"push {push.position} has ended without user {user}"
 
 
@@ -123,6 +132,8 @@ def _find_sent_twice(evidence: Evidence) -> Iterator[tuple[str, str]]:
     by_tag = {row.tag: row for row in evidence.ledger}
     times = Counter((message.tag, message.user) for message in evidence.accepted)
     for (tag, user), count in times.items():
+        if tag in evidence.reports.tags_of_erased:
+            continue
         row = by_tag.get(tag)
         if row is None or row.address.user != user:
             yield f"user {user}", f"has a message under a display tag of nobody's: {tag}"
@@ -238,29 +249,48 @@ def find_unstopped(evidence: Evidence) -> Iterator[tuple[str, str]]:
 
 
 def find_unwanted(evidence: Evidence) -> Iterator[tuple[str, str]]:
-    """Yield messages to users whose opt-out had been answered long before."""
-    for row, message in _match(evidence):
-        answered_at = evidence.reports.opted_out.get(message.user)
-        if answered_at and message.at > answered_at + ON_ITS_WAY:
-            late = (message.at - answered_at).total_seconds()
-            text = f"user {message.user}, push {row.address.position}: {late:.1f} s after the"
-            yield row.address.execution_id, f"{text} opt-out"
+    """Yield messages to users whose opt-out or erasure had been answered long before."""
+    reports = evidence.reports
+    by_tag = {**reports.tags_of_erased, **{row.tag: row.address for row in evidence.ledger}}
+    for wish, users in (("opt-out", reports.opted_out), ("erasure", reports.erased)):
+        for message in evidence.accepted:
+            answered_at = users.get(message.user)
+            if answered_at and message.at > answered_at + ON_ITS_WAY:
+                where = by_tag[message.tag]
+                late = (message.at - answered_at).total_seconds()
+                text = f"user {message.user}, push {where.position}: {late:.1f} s after the {wish}"
+                yield where.execution_id, text
 
 
 def find_miscounted(evidence: Evidence) -> Iterator[tuple[str, str]]:
     """Yield counters of results that differ from what phones and a shop reported, each once."""
+    yield from _find_miscounted_events(evidence)
+    yield from _find_miskept_conversions(evidence.reports)
+
+
+def _find_miscounted_events(evidence: Evidence) -> Iterator[tuple[str, str]]:
+    """Yield them; an event of an erased user counts if it came before the erasure."""
     reports = evidence.reports
-    by_tag = {row.tag: row.address for row in evidence.ledger}
-    found = [(by_tag[tag], event) for tag, event in reports.events if tag in by_tag]
-    expected = Counter((a.execution_id, a.position, e) for a, e in found if not a.is_test)
-    for where in sorted(expected.keys() | reports.counted.keys()):
+    known = {row.tag: row.address for row in evidence.ledger}
+    surely = _count_events(reports, known.keys() - reports.tags_of_erased.keys(), known)
+    perhaps = _count_events(reports, reports.tags_of_erased.keys(), reports.tags_of_erased)
+    for where in sorted(surely.keys() | reports.counted.keys()):
         id_, position, event = where
         counted = reports.counted.get(where, 0)
-        if counted != expected[where]:
-            text = f"push {position}: {event} by {expected[where]} users, counted {counted}"
-            yield id_, text
-    kept = Counter(reports.kept)
-    for key in sorted(reports.keys | kept.keys()):
+        if not surely[where] <= counted <= surely[where] + perhaps[where]:
+            yield id_, f"push {position}: {event} by {surely[where]} users, counted {counted}"
+
+
+def _count_events(
+    reports: Reports, tags: Set[str], addresses: Mapping[str, Address]
+) -> Counter[tuple[str, int, str]]:
+    found = [(addresses[tag], event) for tag, event in reports.events if tag in tags]
+    return Counter((a.execution_id, a.position, event) for a, event in found if not a.is_test)
+
+
+def _find_miskept_conversions(reports: Reports) -> Iterator[tuple[str, str]]:
+    kept = Counter(key for key in reports.kept if not key.startswith("erased:"))
+    for key in sorted((reports.keys | kept.keys()) - reports.tags_of_erased.keys()):
         if (key in reports.keys, kept[key]) != (True, 1):
             yield key, f"a conversion is kept {kept[key]} times"
     if reports.conversions != reports.attributions:

@@ -16,6 +16,8 @@ from tests.torture.journal import Journal
 from tests.torture.phones import EVENTS, OPTED_OUT, Phones
 from tests.torture.world import World
 
+#: Users are numbers up to here; the stand-in of an erased user is a random id.
+LAST_USER: Final = 2**64
 #: The layer on which cadence records tests.
 TEST_LAYER: Final = 4
 
@@ -40,11 +42,13 @@ def collect(world: World, journal: Journal, phones: Phones | None = None) -> Evi
         one_slot=dict(journal.one_slot),
         stopped=dict(journal.stopped),
         overlaps=tuple(_read_overlaps(stack)),
-        reports=_read_reports(stack, phones) if phones else Reports(),
+        reports=_read_reports(stack, phones, snapshots) if phones else Reports(),
     )
 
 
-def _read_reports(stack: Stack, phones: Phones) -> Reports:
+def _read_reports(
+    stack: Stack, phones: Phones, snapshots: Mapping[str, Mapping[str, Any]]
+) -> Reports:
     counted = {
         (id_, position, event): users
         for id_, position, *counts in stack.ledger(
@@ -67,6 +71,13 @@ def _read_reports(stack: Stack, phones: Phones) -> Reports:
         conversions=conversions,
         attributions=attributions,
         opted_out=dict(phones.opted_out),
+        erased=dict(phones.erased),
+        tags_of_erased={
+            display_tag(id_, push["id"], UUID(int=user)): Address(id_, position, False, user)
+            for id_, snapshot in snapshots.items()
+            for position, push in enumerate(snapshot["pushSequence"], start=1)
+            for user in phones.erased
+        },
     )
 
 
@@ -141,11 +152,13 @@ def _minutes(value: float) -> timedelta:
 def _read_ledger(
     stack: Stack, snapshots: Mapping[str, Mapping[str, Any]]
 ) -> Iterable[tuple[Row, int]]:
-    """Yield each row of the ledger, and its batch."""
+    """Yield each row of the ledger, and its batch; not those of the stand-ins of erased users."""
     for id_, position, is_test, user_id, state, was_in_doubt, claimed_at, batch in stack.ledger(
         "SELECT execution_id, position, is_test, user_id, state, was_in_doubt, claimed_at, batch"
         " FROM deliveries"
     ):
+        if user_id.int > LAST_USER:
+            continue
         push_id = snapshots[id_]["pushSequence"][position - 1]["id"]
         address = Address(id_, position, is_test, user_id.int)
         tag = display_tag(id_, push_id, user_id)
@@ -172,7 +185,7 @@ def _read_recorded(
         "SELECT n.user_id, n.layer_id, n.sent_at, r.key FROM user_notifications n"
         " LEFT JOIN reservations r ON r.id = n.reservation_id"
     ):
-        left[user_id.int, layer] += 1
+        left[user_id.int, layer] += user_id.int <= LAST_USER
         # Whoever was held until an instant of their own has it in their key, after the batch's.
         held[user_id.int, "/".join((key or "").split("/")[:3])] = sent_at
     recorded: dict[Address, datetime] = {}

@@ -72,7 +72,8 @@ class Reports:
     Shape: `events` are display tags with events; `counted` has the users by execution, position
     and event; `kept` are the keys of conversions, as often as they are kept; `conversions` is the
     sum of the counters, and `attributions` the number of rows that this sum stands for. `opted_out`
-    tells when the opt-out of a user had been answered.
+    and `erased` tell when the wish of a user had been answered, and `tags_of_erased` which messages
+    erased users may have had: the ledger knows them no more.
     """
 
     events: frozenset[tuple[str, str]] = frozenset()
@@ -82,6 +83,8 @@ class Reports:
     conversions: int = 0
     attributions: int = 0
     opted_out: Mapping[int, datetime] = field(default_factory=dict)
+    erased: Mapping[int, datetime] = field(default_factory=dict)
+    tags_of_erased: Mapping[str, Address] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ def _what_came_of_it(evidence: Evidence) -> list[str]:
         f"  events reported {len(reports.events)}, counted {sum(reports.counted.values())}; "
         f"conversions {len(reports.keys)}, attributed {reports.attributions}; "
         f"users who opted out {len(reports.opted_out)}, their later messages that were left out "
-        f"{states['opted_out']}",
+        f"{states['opted_out']}; users who were erased {len(reports.erased)}",
     ]
 
 

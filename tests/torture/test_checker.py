@@ -109,6 +109,36 @@ def test_a_message_long_after_an_opt_out_is_found() -> None:
     ]
 
 
+def an_erasure_of_alice(asked_at: float, **changes: Any) -> Evidence:
+    """Alice's rows have a stand-in now; her phone has had two messages."""
+    tags = {row.tag: row.address for row in ROWS if row.address.user == ALICE}
+    reports = replace(REPORTS, erased={ALICE: at(asked_at)}, tags_of_erased=tags, **changes)
+    rows = tuple(row for row in ROWS if row.address.user != ALICE)
+    return a_history(reports=reports, ledger=rows)
+
+
+@pytest.mark.parametrize("counted", [0, 1])
+def test_an_erased_user_is_missed_nowhere(counted: int) -> None:
+    counts = {(ID, 1, "opened"): counted, (ID, 2, "opened"): 0}
+
+    assert faults_of(an_erasure_of_alice(60, counted=counts)) == []
+
+
+@pytest.mark.parametrize(
+    ("asked_at", "counted", "fault", "said"),
+    [
+        (50, 1, Fault.UNWANTED, "user 1, push 2: 15.0 s after the erasure"),
+        (60, 2, Fault.MISCOUNTED, "push 1: opened by 0 users, counted 2"),
+    ],
+)
+def test_a_fault_with_an_erased_user_is_found(
+    asked_at: float, counted: int, fault: Fault, said: str
+) -> None:
+    evidence = an_erasure_of_alice(asked_at, counted={(ID, 1, "opened"): counted})
+
+    assert faults_of(evidence) == [(fault, said)]
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

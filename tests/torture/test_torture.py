@@ -25,4 +25,5 @@ def test_nothing_is_lost_doubled_early_over_cap_or_unrecorded(place: Path) -> No
     assert sum(reports.counted.values()) > 500, "and so it was to count events"
     assert reports.attributions > 100
     assert reports.opted_out, "and so it was to opt users out"
+    assert reports.erased
     assert any(row.state == "opted_out" for row in told.evidence.ledger)

@@ -139,6 +139,7 @@ SELECT (SELECT count(*) FROM executions WHERE ended_at IS NULL)
      + (SELECT count(*) FROM deliveries
          WHERE is_test AND state IN ('sent', 'in_doubt') AND tracked_at IS NULL)
      + (SELECT count(*) FROM send_batches WHERE tracked_at IS NULL)
+     + (SELECT count(*) FROM erasures WHERE ended_at IS NULL)
      + (SELECT count(*) FROM event_inbox) + (SELECT count(*) FROM conversion_inbox)
 """
 
