@@ -52,7 +52,7 @@ def test_the_page_says_too_early_and_then_who_won(page: Page, stack: LocalStack)
 
     expect(results.locator('[data-verdict="too_early"]')).to_be_visible(timeout=LIMIT_MS)
     winner = results.locator('[data-verdict="more"]')
-    expect(winner).to_contain_text("Two is opened", timeout=LIMIT_MS)
+    expect(winner).to_contain_text("two is opened", timeout=LIMIT_MS)
 
     expect(results.locator("svg.whisker")).to_have_count(1)
     page.get_by_role("link", name="Results", exact=True).click()

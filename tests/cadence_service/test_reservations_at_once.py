@@ -72,17 +72,21 @@ def wait_for(future: "Future[requests.Response]") -> requests.Response:
 def test_a_reservation_that_is_released_while_it_is_decided_says_so_and_holds_nothing(
     replicas: list[str], cadence_database: BulkDatabase, pool: ThreadPoolExecutor, turn: int
 ) -> None:
-    asked = pool.submit(reserve, replicas[0], "a", LARGE)
-    wait_until_begun(cadence_database)
-    time.sleep(0.02 * turn)
+    answers = []
+    for key in ("a1", "a2", "a3", "a4", "a5"):
+        asked = pool.submit(reserve, replicas[0], key, LARGE)
+        wait_until_begun(cadence_database)
+        time.sleep(0.02 * turn)
 
-    released = release(replicas[1], "a")
+        released = release(replicas[1], key)
 
-    refused = wait_for(asked)
-    assert released.status_code == 200
-    assert refused.status_code == 409, refused.text[:200]
-    assert "is released: it ended while it was decided" in refused.json()["detail"]
-    assert ask(cadence_database, "SELECT count(*) FROM held_slots") == 0
+        answers.append(wait_for(asked))
+        assert released.status_code == 200
+        assert ask(cadence_database, "SELECT count(*) FROM held_slots") == 0
+        if answers[-1].status_code == 409:
+            break  # else the decision was faster than the release, which a busy machine may do
+    assert answers[-1].status_code == 409, answers[-1].text[:200]
+    assert "is released: it ended while it was decided" in answers[-1].json()["detail"]
     assert len(reserve(replicas[1], "b", LARGE).json()["eligibleUserIds"]) == len(LARGE)
 
 

@@ -451,6 +451,7 @@ RECORDED: Final = {
     "POST /convert-audience-to-history": "/imports",
     "DELETE /imports/<int:import_id>": "/imports",
     "POST /update-deep-links": "/history-changes",
+    "DELETE /users/<uuid:user_id>/history": "/history-changes",
 }
 #: It is asked by POST, and changes nothing.
 ONLY_ASKS: Final = "POST /find-matching-logs"

@@ -86,7 +86,11 @@ NAVIGATION: Final = {
 }
 
 #: Pages whose path does not begin with the path of their entry: the first part of both paths.
-BELONGS_TO: Final = {"bulk": "automations", "deleted-automations": "automations"}
+BELONGS_TO: Final = {
+    "bulk": "automations",
+    "deleted-automations": "automations",
+    "erasures": "users",
+}
 
 
 def install_page_frame(
