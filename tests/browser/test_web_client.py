@@ -25,6 +25,7 @@ from tests.fakes.post_receiver import PostReceiver, run_post_receiver
 from tests.journeys.stack import free_port, wait_until
 from tests.people import ALICE, BOB
 from tests.push_blaster.bench import Bench
+from tests.push_blaster.engagement import keep_receipt_key
 from tests.push_blaster.settings import settings_for
 from tests.serving import serving
 
@@ -129,6 +130,7 @@ def servers(
 @pytest.fixture
 def sending(bench: Bench, servers: Servers, tmp_path: Path) -> Iterator[Bench]:
     """An engine that sends to the push service."""
+    keep_receipt_key(bench.database)
     transport = connect_transport(servers.delivery, tmp_path / "messages.jsonl")
     bench.change(transport=transport, limits=replace(bench.context.limits, links=LINKS))
     bench.now = utc_now()

@@ -30,6 +30,12 @@ _INSERT = """
 """
 
 
+def keep_receipt_key(database: Database) -> None:
+    """Sign with the key of all tests: an app that reads receipts remembers the key for a second."""
+    with database.transaction() as connection:
+        execute(connection, _INSERT_KEY, (KEY_NUMBER, KEY, utc_now()))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentPush:
     """A push that was sent an hour ago, unless the test says otherwise."""
@@ -60,8 +66,7 @@ class SentPush:
 
     def receipt(self, database: Database, user_id: UUID = ALICE, **changes: Any) -> str:
         variant = changes.pop("variant", 0)
-        with database.transaction() as connection:
-            execute(connection, _INSERT_KEY, (KEY_NUMBER, KEY, utc_now()))
+        keep_receipt_key(database)
         keys = ReceiptKeys({KEY_NUMBER: KEY}, KEY_NUMBER)
         flags = {"is_test": False, "is_dry_run": False, **changes}
         return keys.writer(self.number, self.position, **flags)(user_id, variant)
