@@ -1,4 +1,4 @@
-"""Names and ids as people write them: equal if a reader would take them for the same."""
+"""Names and ids as people and JSON write them: equal if a reader would take them for the same."""
 
 from functools import lru_cache
 from typing import Final
@@ -51,3 +51,9 @@ def read_variable_name(text: str) -> str | None:
     """
     name = normalize("NFC", trim_id(text))
     return name if name.isidentifier() else None
+
+
+def camel_case(name: str) -> str:
+    """Return `push_title` as `pushTitle`."""
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)

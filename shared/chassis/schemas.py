@@ -6,6 +6,8 @@ from typing import Any
 from marshmallow import EXCLUDE, INCLUDE, RAISE, Schema, ValidationError, fields
 from marshmallow.fields import Field
 
+from chassis.names import camel_case
+
 
 class CamelSchema(Schema):
     """A schema whose fields need no `data_key` for their names in camelCase.
@@ -64,9 +66,3 @@ class JsonBoolean(fields.Boolean):
         if not isinstance(value, bool):
             raise ValidationError("Send true or false, without quotes.")
         return value
-
-
-def camel_case(name: str) -> str:
-    """Return `push_title` as `pushTitle`."""
-    first, *others = name.split("_")
-    return first + "".join(word.capitalize() for word in others)

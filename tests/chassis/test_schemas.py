@@ -3,7 +3,8 @@
 import pytest
 from marshmallow import INCLUDE, ValidationError, fields
 
-from chassis.schemas import AnswerSchema, CamelSchema, DocumentSchema, camel_case
+from chassis.names import camel_case
+from chassis.schemas import AnswerSchema, CamelSchema, DocumentSchema
 
 
 class Inner(CamelSchema):

@@ -13,8 +13,8 @@ from cadence_service.adapters.rule_table import (
     update_layer,
 )
 from cadence_service.domain.cadence import CadenceRule
+from chassis.names import camel_case
 from chassis.postgres import BulkConnection
-from chassis.schemas import camel_case
 
 
 class RuleExistsError(Exception):

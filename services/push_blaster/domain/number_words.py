@@ -1,4 +1,6 @@
-"""Numbers with their nouns, as a person says them."""
+"""Numbers with their nouns, and lists, as a person says them."""
+
+from collections.abc import Sequence
 
 
 def number_of(value: int, noun: str) -> str:
@@ -13,3 +15,9 @@ def pluralize(noun: str) -> str:
     if noun.endswith("y") and noun[-2] not in "aeiou":
         return f"{noun[:-1]}ies"
     return f"{noun}s"
+
+
+def list_words(words: Sequence[str]) -> str:
+    """Return words as a list in a sentence: `a, b and c`; an empty text without words."""
+    *first, last = words or [""]
+    return f"{', '.join(first)} and {last}" if first else last

@@ -2,7 +2,7 @@
 
 import pytest
 
-from push_blaster.domain.number_words import number_of
+from push_blaster.domain.number_words import list_words, number_of
 
 
 @pytest.mark.parametrize(
@@ -18,3 +18,11 @@ from push_blaster.domain.number_words import number_of
 )
 def test_a_noun_follows_its_number(value: int, noun: str, words: str) -> None:
     assert number_of(value, noun) == words
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [([], ""), (["a"], "a"), (["a", "b"], "a and b"), (list("abc"), "a, b and c")],
+)
+def test_words_become_a_list_in_a_sentence(words: list[str], said: str) -> None:
+    assert list_words(words) == said

@@ -9,7 +9,8 @@ from uuid import UUID
 
 from marshmallow import fields, validate
 
-from chassis.schemas import CamelSchema, camel_case
+from chassis.names import camel_case
+from chassis.schemas import CamelSchema
 from push_blaster.adapters.devices.subscription_keys import BadKeyError, read_keys
 from push_blaster.domain.audiences.audience import is_user_id
 from push_blaster.domain.devices.device import (

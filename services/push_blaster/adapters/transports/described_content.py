@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
+from chassis.names import camel_case
 from push_blaster.domain.automations.content import (
     Content,
     describe_action,
     given,
-    json_name,
     once_per_content,
 )
 
@@ -19,6 +19,8 @@ _WRITTEN_ELSEWHERE: Final = frozenset({"ttl", "actions", "data"})
 def describe_content(content: Content) -> Mapping[str, Any]:
     """Return the fields that are given, without `data`; time to live and priority always."""
     values = asdict(content)
-    described = given(**{json_name(n): v for n, v in values.items() if n not in _WRITTEN_ELSEWHERE})
+    described = given(
+        **{camel_case(n): v for n, v in values.items() if n not in _WRITTEN_ELSEWHERE}
+    )
     actions = [describe_action(action) for action in content.actions]
     return {**described, **given(actions=actions), "ttlMinutes": content.ttl_s // 60}

@@ -74,12 +74,6 @@ class Content:
 PLAIN: Final = Content()
 
 
-def json_name(attribute: str) -> str:
-    """Return the name of an attribute in JSON: `imageUrl` for `image_url`."""
-    first, *others = attribute.split("_")
-    return first + "".join(word.capitalize() for word in others)
-
-
 def given(**values: object) -> Mapping[str, Any]:
     """Return the values that are given: nothing empty, no None."""
     return {name: value for name, value in values.items() if value not in _EMPTY}

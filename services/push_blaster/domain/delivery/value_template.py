@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Final
 from urllib.parse import quote
 
-from push_blaster.domain.automations.content import json_name
+from chassis.names import camel_case
 from push_blaster.domain.delivery.template import (
     MalformedPlaceholderError,
     Placeholder,
@@ -75,7 +75,7 @@ def _find_parts(name: str, value: object) -> Iterator[tuple[Any, str, object]]:
         yield from ((at, f"{name}[{at}]", part) for at, part in enumerate(value))
     elif is_dataclass(value):
         names = [one.name for one in fields(value)]
-        yield from ((n, f"{start}{json_name(n)}", getattr(value, n)) for n in names)
+        yield from ((n, f"{start}{camel_case(n)}", getattr(value, n)) for n in names)
 
 
 def _with_parts(value: Any, parts: Mapping[Any, Any]) -> Any:

@@ -11,6 +11,7 @@ from typing import Final
 from push_blaster.domain.automations.automation import Automation
 from push_blaster.domain.cadence.cadence import CadenceRule
 from push_blaster.domain.executions.timeline import plan_pushes
+from push_blaster.domain.number_words import list_words
 from push_blaster.domain.schedule.calendar import longest_sequence
 from push_blaster.domain.schedule.finding import (
     Finding,
@@ -148,8 +149,8 @@ def _concerns(rule: CadenceRule, layer_id: int) -> bool:
 
 
 def _list_layers(layers: Iterable[int]) -> str:
-    *others, last = map(str, sorted(layers))
-    return f"layers {', '.join(others)} and {last}" if others else f"layer {last}"
+    listed = [str(layer) for layer in sorted(layers)]
+    return f"{'layers' if len(listed) > 1 else 'layer'} {list_words(listed)}"
 
 
 def _find_by_rule(

@@ -11,7 +11,7 @@ from typing import Final
 
 from push_blaster.domain.delivery.ledger import LedgerState
 from push_blaster.domain.devices.opt_out import OptOut, Scope
-from push_blaster.domain.number_words import number_of
+from push_blaster.domain.number_words import list_words, number_of
 from push_blaster.domain.users.push_words import GOT, label
 from push_blaster.domain.users.timeline import EntryKind, TimelineEntry, UserPush
 
@@ -87,7 +87,7 @@ def _say_got(facts: Facts, got: Sequence[UserPush]) -> str:
         return f"{when} this user got no push."
     names = [f"“{one.title}” of {one.automation_name} at {_at(one)}" for one in got[:NAMED]]
     more = [f"{len(got) - NAMED} more"] if len(got) > NAMED else []
-    return f"{when} this user got {number_of(len(got), 'push')}: {_join([*names, *more])}."
+    return f"{when} this user got {number_of(len(got), 'push')}: {list_words([*names, *more])}."
 
 
 def _name_time(facts: Facts) -> str:
@@ -151,7 +151,7 @@ def _say_not_got(facts: Facts) -> Iterator[str]:
     )
     if lost:
         counted = (f"{count} {what}" for what, count in lost.most_common())
-        yield f"Not sent to the user: {_join(list(counted))}."
+        yield f"Not sent to the user: {list_words(list(counted))}."
 
 
 def _say_why_none(facts: Facts) -> Iterator[str]:
@@ -169,7 +169,7 @@ def _say_why_none(facts: Facts) -> Iterator[str]:
 def _name(pushes: Sequence[UserPush]) -> str:
     names = dict.fromkeys(f"“{one.title}”" for one in pushes[:NAMED])
     more = [f"{len(pushes) - NAMED} more"] if len(pushes) > NAMED else []
-    return _join([*names, *more])
+    return list_words([*names, *more])
 
 
 def _at(push: UserPush) -> str:
@@ -178,8 +178,3 @@ def _at(push: UserPush) -> str:
 
 def _spell(at: datetime) -> str:
     return at.isoformat(timespec="seconds")
-
-
-def _join(parts: Sequence[str]) -> str:
-    *first, last = parts
-    return f"{', '.join(first)} and {last}" if first else last

@@ -15,6 +15,7 @@ from push_blaster.adapters.cadence.cadence_records import CadenceRecords, Reach,
 from push_blaster.adapters.devices.opt_out_table import select_opt_outs_of
 from push_blaster.adapters.executions.execution_view import select_last_audience
 from push_blaster.domain.automations.automation import Automation, Push
+from push_blaster.domain.number_words import list_words
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.delivery.find_opted_out import refuse_opted_out
 
@@ -38,8 +39,8 @@ class ReachCurve:
     @property
     def name(self) -> str:
         """The places of the pushes, in words."""
-        *first, last = [str(place) for place, _ in self.pushes]
-        return f"Pushes {', '.join(first)} and {last}" if first else f"Push {last}"
+        places = [str(place) for place, _ in self.pushes]
+        return f"{'Pushes' if len(places) > 1 else 'Push'} {list_words(places)}"
 
     @property
     def now(self) -> ReachPoint:

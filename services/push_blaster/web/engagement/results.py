@@ -11,8 +11,8 @@ from marshmallow import ValidationError, fields, validate
 
 from chassis.clock import utc_now
 from chassis.http.request_classes import RequestClass, of_class
+from chassis.names import camel_case
 from chassis.postgres import Database
-from chassis.schemas import camel_case
 from chassis.service import Routes
 from chassis.typed_schemas import about, answer_schema, object_schema, request_schema
 from push_blaster.adapters.automations.automation_files import AutomationFiles

@@ -1,7 +1,7 @@
 """The words of the pages: lengths of time, numbers, schedules, phases."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from push_blaster.domain.delivery.template import (
     compile_template,
 )
 from push_blaster.domain.executions.funnel import COUNTS
-from push_blaster.domain.number_words import pluralize
+from push_blaster.domain.number_words import list_words, pluralize
 from push_blaster.web.frame.page_times import read_times
 from push_blaster.web.frame.plain_words import leave_out_names
 
@@ -185,12 +185,7 @@ def _days(schedule: Schedule) -> str:
     if not days and schedule.start_date:
         days = (schedule.start_date.isoweekday() % 7,)
     names = [DAYS[day] for day in sorted(days)]
-    return _GROUPS.get(frozenset(days)) or f"Every {_list(names) or 'week'}"
-
-
-def _list(names: Sequence[str]) -> str:
-    *first, last = names or [""]
-    return f"{', '.join(first)} and {last}" if first else last
+    return _GROUPS.get(frozenset(days)) or f"Every {list_words(names) or 'week'}"
 
 
 def _day_of_month(schedule: Schedule) -> str:

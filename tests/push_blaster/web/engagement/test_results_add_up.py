@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from flask.testing import FlaskClient
 
+from chassis.names import camel_case
 from chassis.postgres import Database
-from chassis.schemas import camel_case
 from push_blaster.domain.engagement.results import COUNT_NAMES
 from tests.push_blaster.engagement_story import SentPush, Story
 
