@@ -17,7 +17,7 @@ def pluralize(noun: str) -> str:
     return f"{noun}s"
 
 
-def list_words(words: Sequence[str]) -> str:
-    """Return words as a list in a sentence: `a, b and c`; an empty text without words."""
-    *first, last = words or [""]
+def list_words(parts: Sequence[str]) -> str:
+    """Return parts as a list in a sentence: `a, b and c`; an empty text without parts."""
+    *first, last = parts or [""]
     return f"{', '.join(first)} and {last}" if first else last
