@@ -37,6 +37,7 @@ TABLES = (
     *("opt_outs", "sampled_pushes", "erasures", "erased_users"),
     *("event_inbox", "events", "first_events", "result_counts", "result_pushes", "receipt_keys"),
     *("conversion_inbox", "attributions", "conversions", "attributed_executions"),
+    *("procrastinate_jobs", "procrastinate_workers"),
 )
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 import procrastinate
 import structlog
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
+from psycopg.errors import RaiseException
 
 from chassis.postgres import DatabaseAwayError
 from push_blaster.adapters.executions.jobs_in_hand import JobsInHand
@@ -155,7 +156,7 @@ class JobQueue:
         for job in await manager.list_jobs_async(status="doing"):
             if job.worker_id in (None, *dead) and not self.in_hand.runs(job.id or 0):
                 log.warning("dead_worker_found", task=job.task_name, args=job.task_kwargs)
-                await manager.finish_job(job, procrastinate.jobs.Status.FAILED, delete_job=True)
+                await self._drop(job)
         if dead:
             await self._app.connector.execute_query_async(_FORGET, workers=dead)
 
@@ -171,7 +172,17 @@ class JobQueue:
         for job_id in self.in_hand.find_lost(in_table):
             job = in_table[job_id]
             log.warning("lost_job_found", task=job.task_name, args=job.task_kwargs)
-            await manager.finish_job(job, procrastinate.jobs.Status.FAILED, delete_job=True)
+            await self._drop(job)
+
+    async def _drop(self, job: procrastinate.jobs.Job) -> None:
+        """Take a job out of the table; its worker, or another engine, may just have done so."""
+        try:
+            await self._app.job_manager.finish_job(
+                job, procrastinate.jobs.Status.FAILED, delete_job=True
+            )
+        except ConnectorException as error:
+            if not isinstance(error.__cause__, RaiseException):
+                raise
 
     async def work_until(self, stop: asyncio.Event) -> None:
         """Run the workers until `stop`; after a fault of the database, start them again."""

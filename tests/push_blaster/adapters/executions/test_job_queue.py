@@ -107,6 +107,26 @@ def test_a_job_that_its_living_worker_lost_holds_up_nobody_for_ever(database: Da
     assert desk.done == ["first", "second"]
 
 
+def test_engines_that_drop_the_jobs_of_one_dead_worker_at_once_do_not_fail(
+    database: Database,
+) -> None:
+    """Both read the list before either takes a job out of the table."""
+    with database.transaction() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO procrastinate_jobs (queue_name, task_name, status)"
+            " SELECT 'executions', 'advance_execution', 'doing' FROM generate_series(1, 20)"
+        )
+    engines = [Desk(database), Desk(database)]
+
+    async def drop_at_once() -> None:
+        async with engines[0].queue.opened(), engines[1].queue.opened():
+            await asyncio.gather(*(engine.queue.reap_workers() for engine in engines))
+
+    asyncio.run(drop_at_once())
+
+    assert engines[0].jobs() == 0
+
+
 def test_a_job_that_runs_is_never_taken_for_lost(database: Database) -> None:
     desk = Desk(database)
 
