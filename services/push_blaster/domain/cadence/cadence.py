@@ -71,6 +71,12 @@ class SentTexts:
     deep_link: str | None
 
 
+def tracking_key(execution_id: str, position: int, user_id: UUID, *, is_test: bool) -> str:
+    """Return the key under which cadence records a push to a user once."""
+    kind = "test" if is_test else "live"
+    return f"{execution_id}/{position}/{kind}/{user_id}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackedSend:
     """A send that the cadence service records; the same key counts once."""

@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
+from push_blaster.domain.cadence.cadence import tracking_key
+
 
 class EntryKind(StrEnum):
     """What an entry of a timeline is about."""
@@ -116,5 +118,4 @@ class OwnPush(NamedTuple):
 
     def key_of(self, user_id: UUID) -> str:
         """Return the key under which cadence records the push once."""
-        kind = "test" if self.is_test else "live"
-        return f"{self.execution_id}/{self.position}/{kind}/{user_id}"
+        return tracking_key(self.execution_id, self.position, user_id, is_test=self.is_test)

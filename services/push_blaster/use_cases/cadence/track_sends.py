@@ -17,7 +17,7 @@ from push_blaster.adapters.cadence.untracked_pages import (
 )
 from push_blaster.adapters.delivery.delivery_ledger import select_asked_windows
 from push_blaster.adapters.executions.execution_view import select_execution
-from push_blaster.domain.cadence.cadence import TEST_LAYER, SentTexts, TrackedSend
+from push_blaster.domain.cadence.cadence import TEST_LAYER, SentTexts, TrackedSend, tracking_key
 from push_blaster.domain.delivery.ledger import LedgerPage
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.modes import delivers
@@ -150,7 +150,6 @@ def _tracked(
     window: datetime | None = None,
 ) -> TrackedSend:
     counted_at = None if page.is_test else counted_instant(execution, page.position)
-    kind = "test" if page.is_test else "live"
     layer_id = execution.automation.pushes[page.position - 1].layer_id
     return TrackedSend(
         user_id=user_id,
@@ -158,7 +157,7 @@ def _tracked(
         push=_sent_push(execution, page),
         sent_at=window or counted_at or settled_at,
         actually_sent_at=settled_at,
-        idempotency_key=f"{execution.id}/{page.position}/{kind}/{user_id}",
+        idempotency_key=tracking_key(execution.id, page.position, user_id, is_test=page.is_test),
     )
 
 

@@ -92,8 +92,9 @@ def read_user(
         standing=Standing(devices=sum(d.dead_at is None for d in devices), opt_outs=opt_outs),
     )
     facts, fault = _count(context, user_id, facts)
-    newest = read_timeline(context, user_id, Window(limit=1))
-    is_known = bool(newest.entries or devices or opt_outs or named_in)
+    is_known = bool(devices or opt_outs or named_in or facts.entries or facts.last)
+    if not is_known:  # only then what is older than the time matters
+        is_known = bool(read_timeline(context, user_id, Window(limit=1)).entries)
     said = answer(replace(facts, is_known=is_known or fault is not None))
     return KnownUser(
         user_id=user_id,
