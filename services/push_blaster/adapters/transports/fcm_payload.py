@@ -11,7 +11,7 @@ import orjson
 from push_blaster.adapters.transports.answers import explain
 from push_blaster.adapters.transports.webpush_payload import list_buttons
 from push_blaster.domain.automations.content import Content, Priority, given, once_per_content
-from push_blaster.domain.automations.overrides import merge
+from push_blaster.domain.automations.overrides import merge, merge_part
 from push_blaster.domain.delivery.message import Message, Outcome
 from push_blaster.domain.devices.device import OF_OTHER_PROJECT
 
@@ -66,7 +66,7 @@ class _Shape:
 def _shape_of(content: Content) -> _Shape:
     over = content.platforms
     parts = {
-        name: merge(merge(part, over.get(name) or {}), _OURS[name])
+        name: merge_part(merge_part(merge(part, _OURS[name]), over.get(name) or {}), _OURS[name])
         for name, part in _describe_platforms(content).items()
     }
     return _Shape(
@@ -80,7 +80,7 @@ def _shape_of(content: Content) -> _Shape:
 #: What no override changes.
 _OURS: Final[Mapping[str, Mapping[str, Any]]] = {
     "android": {"notification": {"tag": _TAG}},
-    "apns": {"headers": {"apns-collapse-id": _TAG}},
+    "apns": {"headers": {"apns-collapse-id": _TAG}, "payload": {"receipt": None}},
     "webpush": {"notification": {"tag": _TAG}},
 }
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import orjson
 
 from push_blaster.domain.automations.content import Content, given, once_per_content
-from push_blaster.domain.automations.overrides import merge
+from push_blaster.domain.automations.overrides import merge_part
 from push_blaster.domain.delivery.message import Message
 
 #: The largest message in plain text: RFC 8291 allows one record of 4,096 bytes.
@@ -42,7 +42,7 @@ def _shape_of(content: Content) -> _Shape:
         "headers": {"TTL": content.ttl_s, "Urgency": content.priority},
         "notification": given(image=content.image_url, actions=list_buttons(content)),
     }
-    merged = merge(plain, content.platforms.get("webpush") or {})
+    merged = merge_part(plain, content.platforms.get("webpush") or {})
     return _Shape(
         notification=merged.get("notification", {}),
         whole=given(badge=content.badge),

@@ -139,12 +139,16 @@ def test_overrides_come_last_and_tag_and_receipt_stay_ours() -> None:
                 "data": {"own": "a", "receipt": "theirs"},
             },
             "apns": {
-                "headers": {"apns-collapse-id": "theirs", "apns-expiration": "0"},
-                "payload": {"aps": {"badge": 9, "alert": {"subtitle": "S"}}, "own": [1]},
+                "headers": {"Apns-Collapse-Id": "theirs", "APNS-Expiration": "0"},
+                "payload": {
+                    "aps": {"badge": 9, "alert": {"subtitle": "S"}},
+                    "own": [1],
+                    "receipt": "theirs",
+                },
             },
             "webpush": {
                 "notification": {"tag": "theirs", "requireInteraction": True},
-                "headers": {"Urgency": "low"},
+                "headers": {"urgency": "low"},
             },
         },
     )

@@ -79,7 +79,7 @@ def test_fields_of_the_providers_are_json_in_the_form(client: FlaskClient, admin
     admin.save(EDIT, **{f"{FIRST}platforms": '{"android": {"collapse_key": "news"}}'})
 
     assert ">{no json</textarea>" in refused.text
-    assert "android.ttl is no text" in wrong.text
+    assert "android.ttl is no duration such as 3600s" in wrong.text
     assert saved_push(client)["platforms"] == {"android": {"collapse_key": "news"}}
     assert "&#34;collapse_key&#34;: &#34;news&#34;" in admin.get(EDIT)
 
