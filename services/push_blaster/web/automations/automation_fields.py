@@ -21,6 +21,7 @@ from push_blaster.web.automations.form_fields import (
     days,
     flag,
     json_object,
+    keep_actions,
     lines,
     number,
     optional,
@@ -67,10 +68,12 @@ class Entry:
         """What writes the value as text; None if the widget shows the value by itself."""
         return WRITES.get(self.widget)
 
-    def shows_same(self, one: object, other: object) -> bool:
-        """Return whether the form writes both values alike; the document may hold more of one."""
+    def lay_over(self, old: object, new: object) -> object:
+        """Return the new value, with what the form does not show of the old one."""
         written = self.written
-        return written is not None and written(one or "") == written(other or "")
+        if written is not None and written(old or "") == written(new or ""):
+            return old
+        return keep_actions(old, new) if self.widget == "actions" else new
 
     @property
     def is_wide(self) -> bool:

@@ -70,8 +70,9 @@ def _lay(document: MutableMapping[str, Any], part: str, form: Form, at: str = ""
     for shape, entry in ENTRIES.items():
         path = shape.removeprefix(part)
         if shape.startswith(part) and "#" not in path:
-            value = entry.read(form, at + path)
-            if not entry.shows_same(find(document, path), value):
+            old = find(document, path)
+            value = entry.lay_over(old, entry.read(form, at + path))
+            if value is not old:
                 put(document, path, value)
 
 

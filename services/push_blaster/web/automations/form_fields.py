@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from math import isfinite
+from typing import Final
 
 import orjson
 from werkzeug.datastructures import MultiDict
@@ -85,20 +86,37 @@ def write_json(value: object) -> str:
     return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
 
 
+#: The parts of an action in its line of the form.
+_ACTION: Final = ("id", "title", "deepLink")
+
+
 def actions(form: Form, name: str) -> object:
     """Return the action of each line; a part that is missing is left out."""
-    names = ("id", "title", "deepLink")
     cells = ([cell.strip() for cell in line.split("|", 2)] for line in _lines(form.get(name, "")))
     return [
-        {key: cell for key, cell in zip(names, line, strict=False) if cell} for line in cells
+        {key: cell for key, cell in zip(_ACTION, line, strict=False) if cell} for line in cells
     ] or None
 
 
 def write_actions(value: object) -> str:
     """Return the lines of actions as the form shows them."""
     listed = value if isinstance(value, list) else []
-    parts = ([one.get(name) for name in ("id", "title", "deepLink")] for one in listed)
+    parts = ([one.get(name) for name in _ACTION] for one in listed)
     return "\n".join(" | ".join(filter(None, one)) for one in parts)
+
+
+def keep_actions(old: object, new: object) -> object:
+    """Return the new actions, each with what the form does not show of the old one of its id."""
+    if not isinstance(old, list) or not isinstance(new, list):
+        return new
+    before = {one.get("id"): one for one in old}
+    return [_keep_action(before.get(one.get("id"), {}), one) for one in new]
+
+
+def _keep_action(old: Mapping[str, object], new: Mapping[str, object]) -> Mapping[str, object]:
+    if write_actions([old]) == write_actions([new]):
+        return old
+    return {**{name: old[name] for name in old if name not in _ACTION}, **new}
 
 
 def _lines(given: str) -> list[str]:

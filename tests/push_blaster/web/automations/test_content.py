@@ -62,13 +62,26 @@ def test_buttons_and_data_are_lines_of_the_form(client: FlaskClient, admin: Visi
     assert (untouched["title"], untouched["actions"]) == ("Other", [see])
     changed = saved_push(client)
     assert changed["actions"] == [
-        {"id": "see", "title": "See it"},
+        {"id": "see", "title": "See it", "icon": "eye"},
         {"id": "no", "title": "No", "deepLink": "https://x.example/"},
     ]
     assert changed["data"] == {"screen": "a = b", "empty": ""}
     assert ">no pair</textarea>" in refused.text
     assert f'href="#{FIRST}actions">Push 1: Buttons</a>' in refused.text
     assert '<span class="buttons">' in admin.get(EDIT)
+
+
+def test_a_button_whose_line_stays_keeps_all_that_its_line_cannot_say(
+    client: FlaskClient, admin: Visitor
+) -> None:
+    either = {"id": "either", "title": "This | that", "deepLink": "https://x.example/", "icon": "i"}
+    push = {"title": "T", "body": "B", "actions": [either]}
+    client.post(RECIPES, json=a_document(pushSequence=[push]))
+
+    line = "either | This | that | https://x.example/"
+    admin.save(EDIT, **{f"{FIRST}actions": f"no | No\n{line}"})
+
+    assert saved_push(client)["actions"] == [{"id": "no", "title": "No"}, either]
 
 
 def test_fields_of_the_providers_are_json_in_the_form(client: FlaskClient, admin: Visitor) -> None:
