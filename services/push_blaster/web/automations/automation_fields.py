@@ -163,12 +163,19 @@ def entry_of(path: str) -> Entry:
     return ENTRIES[shape_of(path)]
 
 
-def read_content_fields(form: Form, at: str) -> dict[str, Any]:
-    """Return what the form says about the content of the push at a place; no empty fields."""
-    found = {
-        shape.removeprefix(PUSH): entry.read(form, at + shape.removeprefix(PUSH))
+def read_content_fields(form: Form, at: str, old: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the form says about the content of the push at a place; no empty fields.
+
+    Shape: `old` is the content before, of which the form does not show everything.
+    """
+    names = {
+        shape.removeprefix(PUSH): entry
         for shape, entry in ENTRIES.items()
         if entry.form.section == "push more"
+    }
+    found = {
+        name: entry.lay_over(old.get(name), entry.read(form, at + name))
+        for name, entry in names.items()
     }
     return {name: value for name, value in found.items() if value is not None}
 

@@ -14,6 +14,11 @@ from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from chassis.problems import flatten_messages
 from chassis.schemas import CamelSchema
+from push_blaster.adapters.automations.content_schema import (
+    CONTENT_FIELDS,
+    ContentFields,
+    split_content,
+)
 from push_blaster.adapters.automations.field_checks import is_zone
 from push_blaster.adapters.one_off.scheduled_push_document import ScheduledPush, write_settings
 from push_blaster.domain.cadence.names import LAYERS, name_layer
@@ -31,6 +36,7 @@ from push_blaster.use_cases.one_off.send_later import (
     schedule_what_was_tried,
 )
 from push_blaster.web.frame.frame import page_routes
+from push_blaster.web.one_off.content_form import place_of, read_push_form, show_content
 from push_blaster.web.one_off.send_pages import render_result
 
 
@@ -52,8 +58,8 @@ class LaterSchema(CamelSchema):
         return {**given, "testers": testers}
 
 
-class PushTextsSchema(CamelSchema):
-    """The form of the texts of a push."""
+class PushTextsSchema(ContentFields, CamelSchema):
+    """The form of the texts and the content of a push."""
 
     title = fields.String(required=True, validate=validate.Length(min=1, max=1_000))
     body = fields.String(required=True, validate=validate.Length(min=1, max=4_000))
@@ -105,11 +111,12 @@ def _add_changes(pages: Blueprint, pushes: ScheduledPushes) -> None:
     def change(push_id: str) -> ResponseReturnValue:
         """Change it, and schedule it again if it was cancelled."""
         try:
-            texts = PushTextsSchema().load(_filled(), unknown=EXCLUDE)
+            texts = _read_texts(pushes.find(push_id).push)
             later = _read_later()
             found = change_push(pushes, push_id, texts, later.when, utc_now())
         except (ValidationError, BadScheduledPushError) as error:
-            return _render(pushes.find(push_id), request.form, _name_fields(error)), 400
+            form = read_push_form(request.form)
+            return _render(pushes.find(push_id), form, _name_fields(error)), 400
         _flash_scheduled(pushes, found, later.remark)
         return redirect(url_for(".show", push_id=push_id), 303)
 
@@ -132,11 +139,18 @@ def _render(
         form=form,
         errors=errors or {},
         layers={layer: name_layer(layer) for layer in LAYERS},
+        **show_content(form),
     )
 
 
-def _filled() -> dict[str, str]:
-    return {name: text for name, text in request.form.items() if text.strip()}
+def _read_texts(before: ScheduledPush) -> dict[str, Any]:
+    """Return the changes of the texts and the content; an empty field of the content clears it."""
+    form = read_push_form(request.form, before.message)
+    given = {
+        name: value for name, value in form.items() if not isinstance(value, str) or value.strip()
+    }
+    texts, message = split_content(PushTextsSchema().load(given, unknown=EXCLUDE))
+    return {**texts, "message": {**dict.fromkeys(CONTENT_FIELDS.values()), **message}}
 
 
 def _read_later() -> _Later:
@@ -162,7 +176,7 @@ def _name_fields(error: ValidationError | BadScheduledPushError) -> dict[str, st
     if isinstance(error, BadScheduledPushError):
         return {"title": str(error)}
     lines = [line.partition(": ") for line in flatten_messages(error.messages)]
-    return {re.sub(r"\[.*", "", name): text for name, _, text in lines}
+    return {place_of(re.sub(r"[.\[].*", "", name)): text for name, _, text in lines}
 
 
 def _write_form(push: ScheduledPush) -> Mapping[str, Any]:
@@ -174,6 +188,7 @@ def _write_form(push: ScheduledPush) -> Mapping[str, Any]:
         "body": push.body,
         "deepLink": push.deep_link,
         "layerId": push.layer_id,
+        **push.message,
         "day": f"{local:%Y-%m-%d}",
         "at": f"{local:%H:%M}" if not local.second else f"{local:%H:%M:%S}",
         "timezone": push.timezone,

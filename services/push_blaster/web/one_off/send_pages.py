@@ -15,7 +15,6 @@ from chassis.postgres import Database
 from chassis.problems import flatten_messages
 from push_blaster.adapters.audiences.frozen_audiences import read_batch
 from push_blaster.adapters.automations.content_schema import (
-    CONTENT_FIELDS,
     read_valid_content,
 )
 from push_blaster.adapters.executions.execution_view import (
@@ -42,13 +41,6 @@ from push_blaster.use_cases.one_off.send_ad_hoc import (
 )
 from push_blaster.use_cases.one_off.send_later import find_scheduled, send_now
 from push_blaster.web.access.audit import only_reads
-from push_blaster.web.automations.automation_fields import (
-    entry_of,
-    find_rows,
-    has_fault,
-    label_of,
-    read_content_fields,
-)
 from push_blaster.web.automations.automation_samples import ROWS, Sample, fill_sample
 from push_blaster.web.automations.form_fields import read_number
 from push_blaster.web.executions.execution_card import Card, make_cards
@@ -56,11 +48,10 @@ from push_blaster.web.frame.csrf import CSRF_FIELD
 from push_blaster.web.frame.drafts import DRAFT_FIELD, only_shows
 from push_blaster.web.frame.frame import form_key, page_routes
 from push_blaster.web.frame.instants import reader_zone
+from push_blaster.web.one_off.content_form import place_of, read_push_form, show_content
 from push_blaster.web.one_off.send_push import MAX_FILE, SendPushSchema, read_request
 
 BLANK: Final = {"layerId": 3}
-#: The place of the push in an automation's form, whose fields the page has, too.
-PLACE: Final = "pushSequence.0."
 
 
 def send_pages(context: WebContext) -> Blueprint:
@@ -184,12 +175,7 @@ def _render_form(
         layers={layer: name_layer(layer) for layer in LAYERS},
         sample=_sample(form),
         max_users=context.limits.max_manual_users,
-        value=lambda path, usual=None: form.get(path.removeprefix(PLACE), usual),
-        place=PLACE,
-        entry_of=entry_of,
-        label_of=label_of,
-        find_rows=find_rows,
-        has_fault=has_fault,
+        **show_content(form),
         **(look or {}),
     )
     return page, 400 if errors else 200
@@ -198,14 +184,8 @@ def _render_form(
 def _read_form() -> dict[str, Any]:
     """Return the fields of the form, those of the content under their names in documents."""
     left_out = {CSRF_FIELD, DRAFT_FIELD, "then", "once"}
-    form = {name: text for name, text in request.form.items() if name not in left_out}
-    texts = {name: text for name, text in form.items() if not name.startswith(PLACE)}
-    return {**texts, **read_content_fields(request.form, PLACE)}
-
-
-def place_of(name: str) -> str:
-    """Return the name of a field in the form: those of the content have the form's names."""
-    return f"{PLACE}{name}" if name in CONTENT_FIELDS.values() else name
+    form = read_push_form(request.form)
+    return {name: value for name, value in form.items() if name not in left_out}
 
 
 def _read_like(database: Database, execution_id: str) -> dict[str, object]:

@@ -126,6 +126,28 @@ def test_it_is_changed_cancelled_and_scheduled_again_until_it_starts(
     assert documents(tmp_path)[0]["isActive"]
 
 
+def test_its_content_is_changed_and_cleared_with_its_texts(
+    operator: Visitor, tried: str, tmp_path: Path
+) -> None:
+    path = schedule(operator, tried).location
+    shown = form_values(operator.get(path), "later")
+    more = {"imageUrl": "https://cdn.example/a.png", "ttlMinutes": "90", "actions": "see | See"}
+    given = {**shown, **{f"pushSequence.0.{name}": text for name, text in more.items()}}
+    saved = operator.client.post(path, data=given)
+    (with_content,) = documents(tmp_path)
+    page = operator.get(path)
+    wrong = operator.client.post(path, data={**given, "pushSequence.0.ttlMinutes": "0"})
+    cleared = operator.client.post(path, data=shown)
+
+    assert (saved.status_code, wrong.status_code, cleared.status_code) == (303, 400, 303)
+    push = with_content["pushSequence"][0]
+    assert (push["imageUrl"], push["ttlMinutes"]) == (more["imageUrl"], 90)
+    assert push["actions"] == [{"id": "see", "title": "See"}]
+    assert form_values(page, "later")["pushSequence.0.imageUrl"] == [more["imageUrl"]]
+    assert 'href="#pushSequence.0.ttlMinutes">Expires after</a>' in wrong.text
+    assert not more.keys() & documents(tmp_path)[0]["pushSequence"][0].keys()
+
+
 def test_what_has_started_can_only_be_cancelled(
     operator: Visitor, bench: Bench, tried: str, tmp_path: Path
 ) -> None:
