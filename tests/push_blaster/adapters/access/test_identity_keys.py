@@ -1,5 +1,6 @@
 """Signatures of identity tokens: tokens of PyJWT stand for those of a customer's backend."""
 
+import contextlib
 import hmac
 import json
 from base64 import urlsafe_b64encode
@@ -7,6 +8,8 @@ from typing import Any
 
 import jwt
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from push_blaster.adapters.access.identity_keys import IdentityKeys
 from push_blaster.domain.access.identity_token import IdentityTokenError, TokenFault
@@ -103,6 +106,39 @@ def test_another_user_cannot_be_put_into_a_signed_token() -> None:
 )
 def test_what_is_no_token_is_said_to_be_none(token: str) -> None:
     assert fault_of(token) in {TokenFault.MALFORMED, TokenFault.ALGORITHM}
+
+
+#: Values of a header, or of a claim, that no library of ours would write.
+ODD = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@pytest.mark.parametrize("crit", [5, True, None, "exp", [1], [[]], [None], {"exp": 1}])
+def test_an_odd_header_of_a_stranger_is_only_refused(crit: object) -> None:
+    token = signed({"alg": "HS256", "crit": crit}, CLAIMS, OTHER)
+
+    assert fault_of(token) in {TokenFault.MALFORMED, TokenFault.SIGNATURE}
+
+
+@given(
+    header=st.dictionaries(
+        st.sampled_from(["alg", "crit", "kid", "typ", "b64", "zip", "jwk", "x5c"]), ODD
+    ),
+    claims=st.dictionaries(st.sampled_from(["sub", "exp", "nbf", "iat", "aud"]), ODD),
+    key=st.sampled_from([KEY, OTHER]),
+)
+def test_whatever_a_token_says_it_is_read_or_refused(
+    header: dict[str, object], claims: dict[str, object], key: str
+) -> None:
+    """A signed token with odd claims is no user's; one with odd headers may be the user's own."""
+    for named in (header, {**header, "alg": "HS256"}, {"alg": "HS256"}):
+        with contextlib.suppress(IdentityTokenError):
+            KEYS.read(signed(named, {**CLAIMS, **claims}, key), NOON)
 
 
 def test_deep_claims_of_a_signed_token_are_refused() -> None:
