@@ -34,7 +34,7 @@ TABLES = (
     *("people_labels", "people", "used_sign_ins"),
     *("idempotency_keys", "execution_stops", "emergency_stops", "suspensions", "restores"),
     *("script_run_stops", "automation_versions", "test_devices", "unsent_forms"),
-    *("opt_outs", "sampled_pushes", "erasures", "erased_users"),
+    *("opt_outs", "opt_out_taps", "sampled_pushes", "erasures", "erased_users"),
     *("event_inbox", "events", "first_events", "result_counts", "result_pushes", "receipt_keys"),
     *("conversion_inbox", "attributions", "conversions", "attributed_executions"),
     *("procrastinate_jobs", "procrastinate_workers"),

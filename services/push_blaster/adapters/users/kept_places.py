@@ -52,6 +52,7 @@ TABLES: Final[Mapping[str, Table]] = {
         user="user_id", goes=True, free="id name token kind keys platform created_by"
     ),
     "opt_outs": Table(user="user_id", goes=True, free="scope target reason source set_by"),
+    "opt_out_taps": Table(user="user_id", goes=True, free="scope said_at"),
     "testers": Table(
         user="user_id", goes=True, execution="execution_id", free="name kind platform title body"
     ),

@@ -110,7 +110,7 @@ def _store(
             return 0
         insert_events(connection, [event for _, event in taken], now)
         taps = [
-            Tap(event, pushes[one.push], one.reported.scope)
+            Tap(event, pushes[one.push], one.reported.scope, one.reported.at)
             for one, event in taken
             if event.kind is EventKind.OPTED_OUT
         ]

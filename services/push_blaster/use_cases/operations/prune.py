@@ -26,6 +26,7 @@ from push_blaster.adapters.engagement.event_retention import (
     delete_old_firsts,
 )
 from push_blaster.adapters.engagement.event_table import EVENTS
+from push_blaster.adapters.engagement.opt_out_tap_table import delete_old_taps
 from push_blaster.adapters.engagement.push_sample import KEPT_FOR, delete_old_samples
 from push_blaster.adapters.engagement.result_push_table import (
     count_old_results,
@@ -44,6 +45,7 @@ from push_blaster.adapters.operations.retention import (
     select_old_executions,
 )
 from push_blaster.adapters.users.erasure_table import delete_old_erasures
+from push_blaster.domain.engagement.event import ACCEPTED_FOR
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.operations.retention import Retention
 from push_blaster.use_cases.access.audit_chain import chain_changes
@@ -141,6 +143,8 @@ def prune(kept: Kept, now: datetime) -> Pruning:
     _until_none(kept.database, partial(delete_old_keys, before=ended_before, most=PIECE))
     ended = partial(delete_ended_opt_outs, before=ended_before, limit=PIECE)
     _until_none(kept.database, ended)
+    taps = partial(delete_old_taps, before=now - ACCEPTED_FOR, limit=PIECE)
+    _until_none(kept.database, taps)
     _until_none(kept.database, partial(delete_people, checked_before=_audited_before(kept, now)))
     receipts = partial(delete_old_erasures, ended_before=_audited_before(kept, now))
     _until_none(kept.database, receipts)

@@ -13,7 +13,8 @@ from chassis.rows import execute, fetch_all
 from local_stack.embedded_postgres import EmbeddedPostgres
 from push_blaster.adapters.engagement.event_inbox import insert_events
 from push_blaster.adapters.engagement.event_table import EVENTS
-from push_blaster.domain.engagement.event import Event, EventKind
+from push_blaster.adapters.engagement.opt_out_tap_table import TapKey, insert_taps
+from push_blaster.domain.engagement.event import ACCEPTED_FOR, Event, EventKind
 from push_blaster.domain.operations.retention import Retention
 from push_blaster.use_cases.engagement.take_conversions import take_conversions
 from push_blaster.use_cases.operations.prune import Kept, plan_pruning, prune
@@ -114,3 +115,20 @@ def test_weeks_of_events_and_what_is_as_old_go_and_the_counters_stay(
         "conversions": [(BOB,)],
         "attributions": [],
     }
+
+
+def test_taps_are_forgotten_when_their_repetition_would_be_refused(
+    own_database: Database, tmp_path: Path
+) -> None:
+    kept = Kept(database=own_database, data_folder=tmp_path, retention=Retention())
+    tap, now = TapKey(ALICE, 1, 1, "all", ""), utc_now()
+    with own_database.transaction() as connection:
+        first = insert_taps(connection, [tap, tap], now)
+
+    new = []
+    for later in (ACCEPTED_FOR - DAY, ACCEPTED_FOR + DAY):
+        prune(kept, now + later)
+        with own_database.transaction() as connection:
+            new.append(insert_taps(connection, [tap], now))
+
+    assert (first, new) == ({tap}, [set(), {tap}])

@@ -20,6 +20,7 @@ from push_blaster.adapters.devices.device_fields import Device
 from push_blaster.adapters.devices.device_table import upsert_devices
 from push_blaster.adapters.devices.opt_out_table import upsert_opt_outs
 from push_blaster.adapters.engagement.event_inbox import insert_events
+from push_blaster.adapters.engagement.opt_out_tap_table import TapKey, insert_taps
 from push_blaster.adapters.transports.file_transport import FileTransport
 from push_blaster.adapters.users.erasure_table import select_erasure
 from push_blaster.domain.devices.opt_out import OptOut, Scope
@@ -53,6 +54,7 @@ def make_busy(bench: Bench) -> list[str]:
     with bench.database.transaction() as connection:
         opt_out = OptOut(user_id=USER, scope=Scope.LAYER, target="2", set_at=bench.now)
         upsert_opt_outs(connection, [opt_out])
+        insert_taps(connection, [TapKey(USER, 1, 1, Scope.LAYER, "")], bench.now)
     executions = [*_run_experiment(bench), *_stop_and_resume(bench), _send_upload(bench)]
     track(bench)
     report(bench, executions[0], [USER, OTHER])

@@ -107,6 +107,49 @@ def test_a_late_repetition_does_not_opt_out_whoever_wants_pushes_again(
     assert (late, len(opt_outs(database))) == ([], 1)
 
 
+AUTOMATION, EVERYTHING = ("automation", "news"), ("all", "")
+FOLD, OPT_IN = "fold", "opt in"
+#: Minutes by the phone's clock from now, and the scope; the story goes on after each step.
+STORIES: list[tuple[list[Any], list[tuple[str, str]]]] = [
+    ([(-5, None), (-4, "all")], [EVERYTHING, AUTOMATION]),
+    ([(-5, None), FOLD, (-4, "all")], [EVERYTHING, AUTOMATION]),
+    ([(-5, None), FOLD, (-5, "all")], [EVERYTHING, AUTOMATION]),
+    ([(None, None), FOLD, (None, "all")], [EVERYTHING, AUTOMATION]),
+    ([(-5, None), OPT_IN, (-5, None)], []),
+    ([(-5, None), OPT_IN, (-5, "automation")], []),
+    ([(-5, None), FOLD, OPT_IN, (-5, None)], []),
+    ([(None, None), OPT_IN, (None, None)], []),
+    ([(+10, None), OPT_IN, (+10, None)], []),
+    ([(-5, None), OPT_IN, (-4, None)], [AUTOMATION]),
+    ([(-5, None), FOLD, OPT_IN, (-4, None)], [AUTOMATION]),
+    ([(-5, None), OPT_IN, (-4, None), FOLD, OPT_IN, (-4, None)], []),
+    ([(-90, None), OPT_IN, (-80, None)], [AUTOMATION]),
+]
+
+
+@pytest.mark.parametrize(("steps", "covers"), STORIES)
+def test_a_repetition_changes_nothing_and_a_new_tap_is_never_lost(
+    phone: FlaskClient,
+    client: FlaskClient,
+    database: Database,
+    steps: list[Any],
+    covers: list[tuple[str, str]],
+) -> None:
+    push, now = SentPush(automation_id="news").insert(database), utc_now()
+
+    for step in steps:
+        if step == FOLD:
+            fold(database)
+        elif step == OPT_IN:
+            client.delete(f"/api/opt-outs?userId={ALICE}")
+        else:
+            minutes, scope = step
+            at = {} if minutes is None else {"at": now + timedelta(minutes=minutes)}
+            report(phone, push.event(database, "opted_out", scope=scope, **at))
+
+    assert covered(database) == covers
+
+
 @pytest.mark.parametrize("flag", ["is_test", "is_dry_run"])
 def test_who_tries_the_button_in_a_test_stays_in(
     phone: FlaskClient, database: Database, flag: str
