@@ -34,7 +34,9 @@ PAGE_KEY: Final = "page/"
 TEST_KEY: Final = "test:"
 #: How keys of callers begin that would look like one of these.
 CALLER_KEY: Final = "caller:"
-OWN_KEYS: Final = (LIVE_KEY, SIMULATED_KEY, PAGE_KEY, TEST_KEY, CALLER_KEY)
+#: How keys begin that users bring with identity tokens, each user's apart from all others'.
+USER_KEY: Final = "user:"
+OWN_KEYS: Final = (LIVE_KEY, SIMULATED_KEY, PAGE_KEY, TEST_KEY, CALLER_KEY, USER_KEY)
 #: How long a look at the database waits for the lock of another transaction.
 LOCK_WAIT: Final = timedelta(milliseconds=200)
 

@@ -12,7 +12,7 @@ import orjson
 from flask import Flask, Response, request
 from marshmallow import fields, validate
 
-from chassis.bearer_auth import View, caller_only_simulates, is_open
+from chassis.bearer_auth import View, caller_only_simulates, is_open, user_of_caller
 from chassis.clock import utc_now
 from chassis.postgres import Database
 from chassis.schemas import CamelSchema
@@ -28,7 +28,13 @@ from push_blaster.adapters.automations.document_files import (
     DocumentFiles,
     DocumentNotFoundError,
 )
-from push_blaster.use_cases.context import CALLER_KEY, OWN_KEYS, TEST_KEY, IdempotencyConflictError
+from push_blaster.use_cases.context import (
+    CALLER_KEY,
+    OWN_KEYS,
+    TEST_KEY,
+    USER_KEY,
+    IdempotencyConflictError,
+)
 
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 #: Where the environment of a request keeps the first use of its key.
@@ -161,7 +167,12 @@ def _is_to_guard(app: Flask) -> bool:
 
 
 def caller_key(key: str) -> str:
-    """Return the key of a caller, apart from the keys that the system makes itself."""
+    """Return the key of a caller, apart from keys of users, and from those that the system makes.
+
+    The key of a user keeps no id of the user.
+    """
+    if user := user_of_caller():
+        return f"{USER_KEY}{sha256(user.bytes + key.encode()).hexdigest()}"
     if caller_only_simulates():
         return f"{TEST_KEY}{key}"
     return f"{CALLER_KEY}{key}" if key.startswith(OWN_KEYS) else key

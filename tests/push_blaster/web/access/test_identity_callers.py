@@ -76,6 +76,22 @@ def test_a_phone_registers_changes_and_forgets_its_own_device(
     assert devices_of(client, ALICE) == []
 
 
+def test_the_key_of_a_request_is_each_users_own(
+    client: FlaskClient, alice: FlaskClient, bob: FlaskClient
+) -> None:
+    key = {"Idempotency-Key": "phone-1"}
+
+    def register(phone: FlaskClient, token: str) -> int:
+        return phone.post("/api/devices", json={"token": token}, headers=key).status_code
+
+    first = [register(alice, "t1"), register(bob, "t2"), register(client, "t3")]
+
+    assert first == [200, 200, 400]  # the operator has to name the user
+    assert (owners(client, "t1"), owners(client, "t2")) == ([ALICE], [BOB])
+    assert [register(phone, "other") for phone in (alice, bob)] == [422, 422]
+    assert owners(client, "other") == []
+
+
 def test_a_browser_registers_its_subscription(client: FlaskClient, alice: FlaskClient) -> None:
     endpoint = "https://fcm.googleapis.com/fcm/send/x"
     subscription = {"endpoint": endpoint, "keys": Browser().keys}
