@@ -1,6 +1,6 @@
 """Opt-outs: which pushes a user does not want."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -56,6 +56,11 @@ class OptOut:
         """Return whether it is about the pushes of this layer and this automation."""
         targets = {Scope.ALL: "", Scope.LAYER: str(layer_id), Scope.AUTOMATION: automation_id}
         return targets[self.scope] == self.target
+
+    def as_the_user_sees_it(self) -> "OptOut":
+        """Return it without the words and the name of an operator who set it."""
+        is_own = self.source in {Source.APP, Source.RECEIPT}
+        return self if is_own else replace(self, reason="", set_by="")
 
     def describe(self) -> str:
         """Return what the user does not want, as a person reads it."""

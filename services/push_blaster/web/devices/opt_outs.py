@@ -96,13 +96,15 @@ def opt_out_routes(database: Database) -> Routes:
     def list_all(query: OptOutQuery) -> dict[str, object]:
         """List the opt-outs that hold, of all users or of one, by user.
 
-        An identity token lists those of its user, who need not be named.
+        An identity token lists those of its user, who need not be named, without the reason and the
+        name of an operator who set one.
         """
         refuse_unknown_names(OptOutQuery)
         after = read_cursor(query.cursor, UUID, str)
         with database.transaction() as connection:
             found = select_opt_outs(connection, query.find_filter(), utc_now(), after, query.limit)
-        return {"optOuts": found, "next_cursor": next_cursor(found, query.limit, _place)}
+        shown = [one.as_the_user_sees_it() for one in found] if user_of_caller() else found
+        return {"optOuts": shown, "next_cursor": next_cursor(found, query.limit, _place)}
 
     _add_changes(routes, database)
     _add_files(routes, database)

@@ -101,6 +101,23 @@ def test_a_browser_registers_its_subscription(client: FlaskClient, alice: FlaskC
     assert [device["kind"] for device in devices_of(client, ALICE)] == ["webpush"]
 
 
+def test_a_user_sees_no_words_or_name_of_an_operator(
+    client: FlaskClient, alice: FlaskClient
+) -> None:
+    words = {"userId": str(ALICE), "reason": "a difficult customer"}
+    client.post("/api/opt-outs", json={**words, "scope": "all"})
+    alice.post("/api/opt-outs", json={"scope": "layer", "layerId": 3, "reason": "too many"})
+
+    seen, kept = (who.get(f"/api/opt-outs?userId={ALICE}") for who in (alice, client))
+
+    assert [(one["scope"], one["reason"], one["setBy"]) for one in seen.get_json()["optOuts"]] == [
+        ("all", "", ""),
+        ("layer", "too many", ""),
+    ]
+    by_operator = kept.get_json()["optOuts"][0]
+    assert (by_operator["reason"], bool(by_operator["setBy"])) == ("a difficult customer", True)
+
+
 def test_a_user_sets_reads_and_ends_the_own_opt_outs(
     client: FlaskClient, alice: FlaskClient
 ) -> None:
