@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple, Self
 
 from marshmallow import EXCLUDE, ValidationError, fields, post_load, validate, validates_schema
 
+from chassis.instants import read_instant
 from chassis.schemas import AnswerSchema, CamelSchema, JsonBoolean, JsonNumber
 
 FILTER_AUDIENCE_PATH: Final = "/filter-audience"
@@ -385,10 +386,7 @@ class HistoryPlace(NamedTuple):
     def read(cls, cursor: str) -> Self:
         """Return the place that a cursor stands for; ValueError."""
         at, _, id_ = cursor.partition("|")
-        instant = datetime.fromisoformat(at)
-        if instant.tzinfo is None:
-            raise ValueError(f"{at!r} has no offset")
-        return cls(instant, id_)
+        return cls(read_instant(at), id_)
 
 
 class HistoryEntrySchema(AnswerSchema):

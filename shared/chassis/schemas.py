@@ -1,11 +1,13 @@
 """The bases of all schemas: `snake_case` in Python, `camelCase` in JSON, forms and queries."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from marshmallow import EXCLUDE, INCLUDE, RAISE, Schema, ValidationError, fields
 from marshmallow.fields import Field
 
+from chassis.instants import FIRST_YEAR, LAST_YEAR, is_near
 from chassis.names import camel_case
 
 
@@ -46,6 +48,27 @@ class AnswerSchema(CamelSchema):
 
     class Meta:
         unknown = EXCLUDE
+
+
+class InstantField(fields.AwareDateTime):
+    """An instant with its offset, within the years that is_near allows; it is read as UTC."""
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **options: Any
+    ) -> datetime:
+        instant = super()._deserialize(value, attr, data, **options)
+        if not is_near(instant):
+            raise ValidationError(f"Instants lie between {FIRST_YEAR} and {LAST_YEAR}.")
+        return instant.astimezone(UTC)
+
+
+def check_period(
+    since: datetime | None, until: datetime | None, first: str = "from", last: str = "until"
+) -> None:
+    """Raise ValidationError, with the name of the field, if a period ends before it begins."""
+    if since and until and until < since:
+        fault = f"The end is before the beginning: send a later `{last}` or an earlier `{first}`."
+        raise ValidationError({last: [fault]})
 
 
 class JsonNumber(fields.Float):

@@ -19,7 +19,7 @@ from uuid import UUID
 
 from marshmallow import Schema, fields, post_load
 
-from chassis.schemas import CamelSchema
+from chassis.schemas import CamelSchema, InstantField
 
 _PLAIN: Final[Mapping[type, type[fields.Field[Any]]]] = {
     str: fields.String,
@@ -27,7 +27,7 @@ _PLAIN: Final[Mapping[type, type[fields.Field[Any]]]] = {
     int: fields.Integer,
     float: fields.Float,
     UUID: fields.UUID,
-    datetime: fields.AwareDateTime,
+    datetime: InstantField,
     date: fields.Date,
     timedelta: fields.TimeDelta,
     object: fields.Raw,

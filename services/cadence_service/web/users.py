@@ -21,6 +21,7 @@ from cadence_service.use_cases.explain_user import LayerEligibility, explain_use
 from chassis.bearer_auth import caller_name
 from chassis.clock import utc_now
 from chassis.postgres import BulkDatabase
+from chassis.schemas import check_period
 from chassis.service import Routes
 from chassis.typed_schemas import about, answer_schema, object_schema
 
@@ -63,6 +64,7 @@ def user_routes(database: BulkDatabase) -> Routes:
         limit: int = about(100, validate=validate.Range(min=1, max=MAX_HISTORY)),
     ) -> dict[str, object]:
         """List all that is known of a user, newest first: notifications, slots, exclusions."""
+        check_period(since, until)
         before = _read_place(cursor) if cursor else None
         window = HistoryWindow(since=since, until=until, before=before, limit=limit)
         with database.transaction() as connection:

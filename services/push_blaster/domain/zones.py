@@ -1,4 +1,4 @@
-"""Time zones: the instant of a wall time, also across clock changes, and the allowed years."""
+"""Time zones: the instant of a wall time, also across clock changes."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -7,9 +7,8 @@ from functools import cache, lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-#: A date outside of these years is a typing error, and some cannot be converted to UTC.
-FIRST_YEAR: Final = 1970
-LAST_YEAR: Final = 2200
+from chassis.instants import is_near
+
 #: How much of a name is shown, how many names are offered instead, and how like it they are.
 _MAX_NAME: Final = 64
 _NEAREST: Final = 3
@@ -22,11 +21,6 @@ class Slot:
 
     at: datetime
     remark: str | None = None
-
-
-def is_near(day: date) -> bool:
-    """Return whether a date or an instant lies in the years from FIRST_YEAR to LAST_YEAR."""
-    return FIRST_YEAR <= day.year <= LAST_YEAR
 
 
 def _gap_end(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from marshmallow import ValidationError
 
+from chassis.instants import is_near
 from chassis.problems import flatten_messages
 from push_blaster.adapters.automations.automation_schema import AutomationSchema
 from push_blaster.adapters.automations.field_declaration import read_values
@@ -13,6 +14,8 @@ from push_blaster.adapters.automations.json_values import check_json_values
 from push_blaster.adapters.automations.push_schema import read_push
 from push_blaster.domain.automations.automation import Automation
 
+#: When a document says that it was changed, if the text cannot be read.
+_UNREAD: Final = datetime.fromtimestamp(0, UTC)
 #: Created once: to create a schema takes four times as long as to load a document.
 _SCHEMA: Final = AutomationSchema()
 
@@ -73,5 +76,7 @@ def _read_instant(value: object) -> datetime:
     try:
         instant = datetime.fromisoformat(str(value))
     except ValueError:
-        return datetime.fromtimestamp(0, UTC)
+        instant = _UNREAD
+    if not is_near(instant):
+        return _UNREAD
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)

@@ -4,6 +4,7 @@ from typing import Final
 
 from marshmallow import ValidationError, validate
 
+from chassis.instants import FIRST_YEAR, LAST_YEAR
 from push_blaster.adapters.automations.cron_fields import BadCronError, check_cron
 from push_blaster.adapters.automations.document_files import ID_PATTERN
 from push_blaster.adapters.automations.schedule_fields import (
@@ -11,7 +12,7 @@ from push_blaster.adapters.automations.schedule_fields import (
     read_date,
     read_time,
 )
-from push_blaster.domain.zones import FIRST_YEAR, LAST_YEAR, describe_no_zone, find_zone
+from push_blaster.domain.zones import describe_no_zone, find_zone
 
 DAY_MINUTES: Final = 24 * 60
 #: The longest name of a time zone.

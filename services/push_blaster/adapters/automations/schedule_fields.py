@@ -5,7 +5,8 @@ from datetime import UTC, date, datetime, time
 from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
 
-from push_blaster.domain.zones import FIRST_YEAR, LAST_YEAR, is_near, place_in_zone
+from chassis.instants import FIRST_YEAR, LAST_YEAR, is_near
+from push_blaster.domain.zones import place_in_zone
 
 Day = TypeVar("Day", bound=date)
 

@@ -14,7 +14,7 @@ import urllib3
 from chassis.clock import utc_now
 from chassis.http.correlation import correlation_headers
 from chassis.http.guesses import TOO_MANY
-from chassis.retry_after import read_retry_after
+from chassis.http.retry_after import read_retry_after
 from push_blaster.domain.error_words import spell_name
 
 #: How long a connection may take where an answer may take longer.

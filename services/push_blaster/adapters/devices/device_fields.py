@@ -9,6 +9,7 @@ from uuid import UUID
 
 from marshmallow import fields, validate
 
+from chassis.instants import is_near
 from chassis.names import camel_case
 from chassis.schemas import CamelSchema
 from push_blaster.adapters.devices.subscription_keys import BadKeyError, read_keys
@@ -19,7 +20,7 @@ from push_blaster.domain.devices.device import (
     find_push_host_fault,
     find_url_fault,
 )
-from push_blaster.domain.zones import describe_no_zone, is_near, list_zones
+from push_blaster.domain.zones import describe_no_zone, list_zones
 
 MAX_TOKEN: Final = 2_048
 #: How far a client's clock may be ahead of ours.

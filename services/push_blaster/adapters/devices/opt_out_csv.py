@@ -9,9 +9,8 @@ from marshmallow import ValidationError, fields, validate, validates_schema
 
 from chassis.csv_reader import CsvError, read_csv
 from chassis.names import trim_id
-from chassis.schemas import CamelSchema
+from chassis.schemas import CamelSchema, InstantField
 from push_blaster.domain.devices.opt_out import OptOut, Scope, Source
-from push_blaster.domain.zones import FIRST_YEAR, LAST_YEAR, is_near
 
 MAX_REASON: Final = 200
 #: The possible names of each field's column; the first of them that the file has is taken.
@@ -38,7 +37,7 @@ class NewOptOutSchema(CamelSchema):
     automation_id = fields.String(
         load_default=None, allow_none=True, validate=validate.Length(min=1, max=200)
     )
-    until = fields.AwareDateTime(load_default=None, allow_none=True)
+    until = InstantField(load_default=None, allow_none=True)
     reason = fields.String(
         load_default="", validate=[validate.Length(max=MAX_REASON), validate.ContainsNoneOf("\0")]
     )
@@ -52,8 +51,6 @@ class NewOptOutSchema(CamelSchema):
                 verb = "needs" if is_wanted else "has"
                 fault = f"Only the scope {scope} {verb} it." if has_it else "Missing for the scope."
                 raise ValidationError(fault, name)
-        if data["until"] and not is_near(data["until"]):
-            raise ValidationError(f"Instants lie between {FIRST_YEAR} and {LAST_YEAR}.", "until")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from chassis.instants import FIRST_YEAR
 from push_blaster.adapters.automations.automation_document import read_automation
 from push_blaster.adapters.automations.content_schema import pick_content
 from push_blaster.domain.automations.automation import Automation, Frequency
 from push_blaster.domain.schedule.schedule import next_slots
-from push_blaster.domain.zones import FIRST_YEAR, place_in_zone
+from push_blaster.domain.zones import place_in_zone
 
 MARK: Final = "scheduledPush"
 LEAD_MINUTES: Final = 10

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import pycurl
 
-from chassis.retry_after import MAX_PAUSE_S
+from chassis.http.retry_after import MAX_PAUSE_S
 
 CONNECTIONS: Final = 16
 STREAMS: Final = 100

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from chassis.clock import utc_now
-from chassis.retry_after import read_retry_after
+from chassis.http.retry_after import read_retry_after
 from push_blaster.adapters.transports.answers import explain, judge_each, not_composed
 from push_blaster.adapters.transports.guarded_http import (
     Attempt,

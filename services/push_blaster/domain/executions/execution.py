@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
+from chassis.instants import read_instant
 from push_blaster.domain.audiences.preparation import PreparationProgress
 from push_blaster.domain.automations.automation import Automation, Push
 from push_blaster.domain.automations.experiment import Variant, is_in_test
@@ -234,6 +235,6 @@ def read_execution_id(id_: str) -> tuple[str, datetime | None]:
     """Return the automation and the slot of an execution's id; None if the id names no slot."""
     found = re.fullmatch(r"(.+)@(\d{8}T\d{6}(?:\.\d+)?Z).*", id_)
     try:
-        return (found[1], datetime.fromisoformat(found[2])) if found else (id_, None)
+        return (found[1], read_instant(found[2])) if found else (id_, None)
     except ValueError:
         return id_, None

@@ -9,7 +9,7 @@ from marshmallow import fields, post_load, validate
 from chassis.bearer_auth import Role, asks_for
 from chassis.http.request_classes import RequestClass, of_class
 from chassis.postgres import Database
-from chassis.schemas import CamelSchema
+from chassis.schemas import CamelSchema, InstantField, check_period
 from chassis.service import Routes
 from chassis.typed_schemas import answer_schema, object_schema
 from push_blaster.adapters.access.audit_table import (
@@ -22,7 +22,6 @@ from push_blaster.adapters.csv_cells import stream_csv, write_csv
 from push_blaster.domain.access.audit import AuditResult, RecordedChange
 from push_blaster.web.access.audit_words import ABOUT, list_groups
 from push_blaster.web.frame.csv_answers import answer_csv
-from push_blaster.web.frame.instants import InstantField
 
 
 class AuditFilterSchema(CamelSchema):
@@ -37,6 +36,7 @@ class AuditFilterSchema(CamelSchema):
 
     @post_load
     def _build(self, data: Mapping[str, Any], **_: object) -> AuditQuery:
+        check_period(data["since"], data["until"])
         about = data["about"]
         rest = {name: value for name, value in data.items() if name != "about"}
         return AuditQuery(**rest, groups=list_groups(about) if about else None)

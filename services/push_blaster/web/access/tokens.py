@@ -11,6 +11,7 @@ from marshmallow import validate
 from chassis.bearer_auth import Role, asks_for, caller_name
 from chassis.clock import utc_now
 from chassis.postgres import Database
+from chassis.schemas import InstantField
 from chassis.service import Routes
 from chassis.typed_schemas import about, answer_schema, object_schema
 from push_blaster.adapters.access.token_table import select_tokens
@@ -21,7 +22,6 @@ from push_blaster.use_cases.access.manage_tokens import (
     revoke_token,
     rotate_token,
 )
-from push_blaster.web.frame.instants import InstantField
 from push_blaster.web.frame.repeatable import refuse_repeat
 
 #: The roles of people first.

@@ -12,6 +12,7 @@ from marshmallow import validate
 
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
+from chassis.instants import read_instant
 from chassis.postgres import Database
 from chassis.service import Routes
 from chassis.typed_schemas import about, answer_schema, page_schema, request_schema
@@ -29,7 +30,7 @@ from push_blaster.use_cases.audiences.try_script import (
 )
 from push_blaster.web.access.audit import stops
 from push_blaster.web.frame.common_schemas import AFTER, LogSchema, show_log, up_to
-from push_blaster.web.frame.cursors import next_cursor, read_cursor, read_instant
+from push_blaster.web.frame.cursors import next_cursor, read_cursor
 from push_blaster.web.frame.repeatable import repeatable
 
 #: How long the original's POST waits for the end of a script before it answers 202.

@@ -13,6 +13,7 @@ from marshmallow import ValidationError, fields, validate
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from chassis.http.request_classes import RequestClass, of_class
+from chassis.schemas import InstantField
 from chassis.service import Routes
 from chassis.typed_schemas import about
 from push_blaster.adapters.executions.execution_log import LogEntry
@@ -31,7 +32,6 @@ from push_blaster.use_cases.executions.stop_execution import CannotStopError, st
 from push_blaster.web.access.audit import stops
 from push_blaster.web.executions.log_stream import StreamShape, sse, stream_log
 from push_blaster.web.frame.common_schemas import AUTOMATION_ID
-from push_blaster.web.frame.instants import InstantField
 from push_blaster.web.frame.repeatable import repeatable
 from push_blaster.web.frame.starts import start_for_caller
 

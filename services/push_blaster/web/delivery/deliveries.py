@@ -9,6 +9,7 @@ from uuid import UUID
 from flask.typing import ResponseReturnValue
 
 from chassis.http.request_classes import RequestClass, of_class
+from chassis.instants import read_instant
 from chassis.postgres import Database
 from chassis.service import Routes
 from chassis.typed_schemas import answer_schema, page_schema, request_schema
@@ -31,7 +32,7 @@ from push_blaster.domain.executions.execution_filter import find_modes
 from push_blaster.use_cases.executions.export_execution import file_name
 from push_blaster.web.frame.common_schemas import PageQuery, up_to
 from push_blaster.web.frame.csv_answers import answer_csv
-from push_blaster.web.frame.cursors import next_cursor, read_cursor, read_instant
+from push_blaster.web.frame.cursors import next_cursor, read_cursor
 from push_blaster.web.frame.list_filters import ListQuery
 
 COLUMNS: Final = (

@@ -5,13 +5,14 @@ from typing import Final
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
+from chassis.instants import read_instant
 from chassis.postgres import Database
 from chassis.typed_schemas import request_schema
 from push_blaster.adapters.delivery.delivery_search import select_deliveries_of
 from push_blaster.domain.delivery.ledger import LedgerState
 from push_blaster.web.delivery.deliveries import DeliveryQuery
 from push_blaster.web.frame.asked_user import read_asked_user
-from push_blaster.web.frame.cursors import next_cursor, read_cursor, read_instant
+from push_blaster.web.frame.cursors import next_cursor, read_cursor
 from push_blaster.web.frame.frame import page_routes
 from push_blaster.web.frame.instants import reader_zone
 from push_blaster.web.frame.list_filters import load_filters, read_args

@@ -14,14 +14,13 @@ from marshmallow import ValidationError, fields
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from chassis.postgres import Database
-from chassis.schemas import CamelSchema
+from chassis.schemas import CamelSchema, InstantField
 from chassis.service import Routes, describe_upload
 from chassis.typed_schemas import about, object_schema
 from push_blaster.adapters.devices.device_csv import read_devices
 from push_blaster.adapters.devices.device_report import delete_dead_devices, select_device_report
 from push_blaster.use_cases.devices.import_devices import Imported, import_devices
 from push_blaster.web.frame.common_schemas import up_to
-from push_blaster.web.frame.instants import InstantField
 
 #: A million devices have about 250 MB.
 MAX_FILE: Final = 1024**3

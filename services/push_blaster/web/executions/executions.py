@@ -12,7 +12,9 @@ from marshmallow import validate
 from chassis.bearer_auth import Role, asks_for, caller_name, name_of_caller
 from chassis.clock import utc_now
 from chassis.http.request_classes import RequestClass, of_class
+from chassis.instants import read_instant
 from chassis.postgres import Database
+from chassis.schemas import InstantField
 from chassis.service import Routes
 from chassis.typed_schemas import about, object_schema, request_schema
 from push_blaster.adapters.executions.execution_log import select_log
@@ -51,8 +53,7 @@ from push_blaster.web.frame.common_schemas import (
     show_log,
     up_to,
 )
-from push_blaster.web.frame.cursors import next_cursor, read_cursor, read_instant
-from push_blaster.web.frame.instants import InstantField
+from push_blaster.web.frame.cursors import next_cursor, read_cursor
 from push_blaster.web.frame.list_filters import ExecutionQuery
 from push_blaster.web.frame.repeatable import repeatable
 from push_blaster.web.frame.starts import start_for_caller

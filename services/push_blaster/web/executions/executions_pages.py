@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 from chassis.bearer_auth import Role, asks_for, caller_name, name_of_caller
 from chassis.clock import utc_now
 from chassis.http.request_classes import RequestClass, of_class
+from chassis.instants import read_instant
 from chassis.postgres import Database
 from chassis.typed_schemas import request_schema
 from push_blaster.adapters.audiences.script_folder import (
@@ -42,7 +43,7 @@ from push_blaster.web.executions.obstacles import find_obstacle
 from push_blaster.web.executions.phase_axis import lay_out
 from push_blaster.web.executions.sample_texts import read_sample_texts
 from push_blaster.web.executions.shown_execution import read_execution
-from push_blaster.web.frame.cursors import next_cursor, read_cursor, read_instant
+from push_blaster.web.frame.cursors import next_cursor, read_cursor
 from push_blaster.web.frame.frame import once_key, page_routes
 from push_blaster.web.frame.instants import reader_zone
 from push_blaster.web.frame.list_filters import ExecutionQuery, load_filters, read_args

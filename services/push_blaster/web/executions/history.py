@@ -11,7 +11,9 @@ from marshmallow import ValidationError, validate
 
 from chassis.clock import utc_now
 from chassis.http.request_classes import RequestClass, of_class
+from chassis.instants import is_near
 from chassis.postgres import Database
+from chassis.schemas import check_period
 from chassis.service import Routes
 from chassis.typed_schemas import about, request_schema
 from push_blaster.adapters.executions.execution_history import (
@@ -48,12 +50,15 @@ class HistoryPageQuery:
     sort_order: str = about("desc", validate=validate.OneOf(["asc", "desc"]))
 
     def of(self, automation_id: str) -> HistoryQuery:
-        """Return the query of the executions of one automation."""
+        """Return the query of the executions of one automation. Raises: ValidationError."""
+        since = _read_instant("startDate", self.start_date, timedelta(0))
+        until = _read_instant("endDate", self.end_date, timedelta(days=1))
+        check_period(since, until, "startDate", "endDate")
         return HistoryQuery(
             automation_id=automation_id,
             status=self.status,
-            since=_read_instant("startDate", self.start_date, timedelta(0)),
-            until=_read_instant("endDate", self.end_date, timedelta(days=1)),
+            since=since,
+            until=until,
             order=self.sort_by,
             ascending=self.sort_order == "asc",
             offset=(self.page - 1) * self.limit,
@@ -128,9 +133,9 @@ def _read_instant(name: str, text: str | None, of_day: timedelta) -> datetime | 
         instant = datetime.fromisoformat(text)
     except ValueError:
         instant = None
-    if instant and len(text) <= len("2026-11-24"):
+    if instant and is_near(instant) and len(text) <= len("2026-11-24"):
         return instant.replace(tzinfo=UTC) + of_day
-    if instant is None or instant.tzinfo is None:
+    if instant is None or instant.tzinfo is None or not is_near(instant):
         raise ValidationError({name: ["Write a day (2026-11-24), or an instant with its offset."]})
     return instant
 

@@ -38,11 +38,3 @@ def read_cursor(
         return read_first(first), read_second(second)
     except ValueError as error:
         raise ValidationError({"cursor": ["Not a cursor that this list gave out."]}) from error
-
-
-def read_instant(text: str) -> datetime:
-    """Return an instant; ValueError if it has no zone."""
-    instant = datetime.fromisoformat(text.replace(" ", "+"))
-    if instant.tzinfo is None:
-        raise ValueError(text)
-    return instant

@@ -1,5 +1,6 @@
 """The filters of lists of executions and sends: the same names on pages and in the API."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -9,6 +10,9 @@ from zoneinfo import ZoneInfo
 from flask import request
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
 
+from chassis.instants import FIRST_YEAR, LAST_YEAR, is_near
+from chassis.problems import flatten_messages
+from chassis.schemas import check_period
 from chassis.typed_schemas import about
 from push_blaster.domain.executions.execution_filter import (
     ExecutionFilter,
@@ -17,8 +21,10 @@ from push_blaster.domain.executions.execution_filter import (
     find_modes,
     find_phases,
 )
-from push_blaster.domain.zones import FIRST_YEAR, LAST_YEAR, is_near, place_in_zone
+from push_blaster.domain.zones import place_in_zone
 
+#: The fields of a period, as pages name them.
+LABELS: Final[Mapping[str, str]] = {"from": "From day", "until": "To day"}
 _DAY: Final = timedelta(days=1)
 
 
@@ -75,8 +81,10 @@ class PeriodQuery:
     )
 
     def find_period(self, zone: str = "UTC") -> Period:
-        """Return the instants of the filter; days are those of `zone`."""
-        return Period(_begin(self.since, zone), _begin(self.until, zone, _DAY))
+        """Return the instants of the filter; days are those of `zone`. Raises: ValidationError."""
+        period = Period(_begin(self.since, zone), _begin(self.until, zone, _DAY))
+        check_period(*period)
+        return period
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +124,14 @@ def load_filters(schema: Schema, given: Mapping[str, Sequence[str]]) -> Any:
     lists = {one.data_key for one in schema.fields.values() if isinstance(one, fields.List)}
     values = {name: found if name in lists else found[-1] for name, found in given.items()}
     return schema.load(values, unknown=EXCLUDE)
+
+
+def say_faults(error: ValidationError) -> str:
+    """Return what is wrong with a query in one text, which names days as the page does."""
+    text = "; ".join(flatten_messages(error.messages))
+    for name, label in LABELS.items():
+        text = re.sub(rf"`{name}`|\b{name}(?=: )", f"“{label}”", text)
+    return text
 
 
 def _begin(day: date | None, zone: str, later: timedelta = timedelta(0)) -> datetime | None:

@@ -5,12 +5,13 @@ from typing import Final
 
 from marshmallow import fields, validate
 
+from chassis.instants import read_instant
 from chassis.postgres import Database
 from chassis.service import Routes
 from chassis.typed_schemas import answer_schema, object_schema, request_schema
 from push_blaster.adapters.one_off.push_log import PushLogEntry, select_push_log
 from push_blaster.web.frame.common_schemas import up_to
-from push_blaster.web.frame.cursors import next_cursor, read_cursor, read_instant
+from push_blaster.web.frame.cursors import next_cursor, read_cursor
 from push_blaster.web.frame.list_filters import ExecutionQuery
 
 STATUSES: Final = ("completed", "failed", "in_progress", "cancelled")

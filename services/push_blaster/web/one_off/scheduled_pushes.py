@@ -11,7 +11,7 @@ from marshmallow import ValidationError, fields, validate
 
 from chassis.clock import utc_now
 from chassis.names import read_variable_name
-from chassis.schemas import CamelSchema, DocumentSchema
+from chassis.schemas import CamelSchema, DocumentSchema, InstantField
 from chassis.service import Routes
 from chassis.typed_schemas import answer_schema, object_schema
 from push_blaster.adapters.automations.content_schema import (
@@ -29,7 +29,6 @@ from push_blaster.use_cases.one_off.schedule_push import (
     ScheduledPushes,
     ScheduledPushStatus,
 )
-from push_blaster.web.frame.instants import InstantField
 from push_blaster.web.frame.repeatable import id_by_key, repeatable
 
 

@@ -12,6 +12,7 @@ from marshmallow import EXCLUDE, ValidationError, fields, pre_load, validate
 
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
+from chassis.instants import is_near
 from chassis.problems import flatten_messages
 from chassis.schemas import CamelSchema
 from push_blaster.adapters.automations.content_schema import (
@@ -22,7 +23,7 @@ from push_blaster.adapters.automations.content_schema import (
 from push_blaster.adapters.automations.field_checks import is_zone
 from push_blaster.adapters.one_off.scheduled_push_document import ScheduledPush, write_settings
 from push_blaster.domain.cadence.names import LAYERS, name_layer
-from push_blaster.domain.zones import is_near, place_in_zone
+from push_blaster.domain.zones import place_in_zone
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.one_off.schedule_push import (
     BadScheduledPushError,

@@ -10,15 +10,15 @@ from zoneinfo import ZoneInfo
 from marshmallow import ValidationError, validate
 
 from chassis.clock import utc_now
+from chassis.instants import FIRST_YEAR, LAST_YEAR, is_near, read_instant
 from chassis.service import Routes
 from chassis.typed_schemas import about, object_schema, request_schema
 from push_blaster.adapters.automations.field_checks import is_zone
 from push_blaster.domain.schedule.calendar import CalendarPush, Collision
-from push_blaster.domain.zones import FIRST_YEAR, LAST_YEAR, is_near
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.schedule.plan_calendar import Calendar
 from push_blaster.web.frame.common_schemas import up_to
-from push_blaster.web.frame.cursors import next_cursor, read_cursor, read_instant
+from push_blaster.web.frame.cursors import next_cursor, read_cursor
 
 MAX_DAYS: Final = 35
 _DAY: Final = timedelta(days=1)

@@ -10,9 +10,9 @@ from flask import Blueprint, abort, render_template, request
 from flask.typing import ResponseReturnValue
 
 from chassis.clock import utc_now
+from chassis.instants import is_near
 from push_blaster.domain.cadence.names import LAYERS
 from push_blaster.domain.schedule.calendar import CalendarPush, Collision
-from push_blaster.domain.zones import is_near
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.schedule.plan_calendar import Calendar, CalendarDays
 from push_blaster.web.frame.frame import page_routes

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
-from chassis.schemas import OpenSchema
+from chassis.schemas import InstantField, OpenSchema
 from chassis.service import Routes
 from chassis.typed_schemas import about, object_schema, request_schema
 from push_blaster.adapters.automations.automation_document import read_automation, read_draft
@@ -17,7 +17,6 @@ from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.schedule.plan_automation import Plan, load_context, plan_automation
 from push_blaster.web.access.audit import only_reads
 from push_blaster.web.frame.common_schemas import up_to
-from push_blaster.web.frame.instants import InstantField
 
 
 @dataclass(frozen=True, slots=True)

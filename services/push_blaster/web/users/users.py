@@ -13,6 +13,7 @@ from marshmallow.fields import Nested
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from chassis.http.request_classes import RequestClass, of_class
+from chassis.instants import read_instant
 from chassis.service import Routes
 from chassis.typed_schemas import answer_schema, request_schema
 from push_blaster.domain.devices.opt_out import OptOut
@@ -27,7 +28,7 @@ from push_blaster.use_cases.users.read_user import (
 from push_blaster.web.access.audit import write_down
 from push_blaster.web.devices.devices import DeviceSchema, hide_tokens
 from push_blaster.web.frame.common_schemas import refuse_unknown_names, up_to
-from push_blaster.web.frame.cursors import read_cursor, read_instant, write_cursor
+from push_blaster.web.frame.cursors import read_cursor, write_cursor
 from push_blaster.web.frame.list_filters import PeriodQuery
 
 _IN_LEDGER: Final = ("execution_id", "automation_id", "automation_name", "position")

@@ -1,21 +1,24 @@
 """The page about one user: the answer, what is true now, and the timeline."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from marshmallow import ValidationError
 
 from chassis.clock import utc_now
+from chassis.instants import read_instant
 from chassis.typed_schemas import request_schema
 from push_blaster.domain.users.timeline import Place, Window
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.users.read_user import read_timeline, read_user
 from push_blaster.web.devices.devices import hide_tokens
 from push_blaster.web.frame.asked_user import AskedUser, ask_user, read_asked_user
-from push_blaster.web.frame.cursors import read_cursor, read_instant, write_cursor
+from push_blaster.web.frame.cursors import read_cursor, write_cursor
 from push_blaster.web.frame.frame import page_routes
 from push_blaster.web.frame.instants import reader_zone
-from push_blaster.web.frame.list_filters import PeriodQuery, load_filters, read_args
+from push_blaster.web.frame.list_filters import PeriodQuery, load_filters, read_args, say_faults
 
 PAGE: Final = 50
 FILTER: Final = request_schema(PeriodQuery)
@@ -44,8 +47,12 @@ def user_pages(context: WebContext) -> Blueprint:
         if asked.id is None:
             return _show_search(asked)
         given = read_args()
-        query: PeriodQuery = load_filters(FILTER(), given)
-        since, until = query.find_period(reader_zone())
+        kept: Mapping[str, str] = {name: given[name][-1] for name in FILTERS if name in given}
+        try:
+            query: PeriodQuery = load_filters(FILTER(), given)
+            since, until = query.find_period(reader_zone())
+        except ValidationError as error:
+            return _show_search(asked._replace(fault=say_faults(error)), kept)
         before = read_cursor(request.args.get("before"), read_instant, str)
         window = Window(
             since=since, until=until, before=Place(*before) if before else None, limit=PAGE
@@ -60,11 +67,12 @@ def user_pages(context: WebContext) -> Blueprint:
             entries=page.entries,
             fault=known.fault or page.fault,
             older=write_cursor(*page.next) if page.next else None,
-            kept={name: given[name][-1] for name in FILTERS if name in given},
+            kept=kept,
         )
 
     return pages
 
 
-def _show_search(asked: AskedUser) -> ResponseReturnValue:
-    return render_template("user.html", user=asked.text, invalid=asked.fault, kept={}), asked.status
+def _show_search(asked: AskedUser, kept: Mapping[str, str] | None = None) -> ResponseReturnValue:
+    page = render_template("user.html", user=asked.text, invalid=asked.fault, kept=kept or {})
+    return page, asked.status

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from chassis.retry_after import MAX_PAUSE_S
+from chassis.http.retry_after import MAX_PAUSE_S
 from push_blaster.adapters.transports.guarded_http import PostOptions
 from push_blaster.adapters.transports.webhook_transport import make_webhook_transport
 from push_blaster.domain.delivery.message import Delivery, Message, Outcome

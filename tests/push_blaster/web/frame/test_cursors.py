@@ -7,7 +7,8 @@ import pytest
 from flask.testing import FlaskClient
 from marshmallow import ValidationError
 
-from push_blaster.web.frame.cursors import read_cursor, read_instant, write_cursor
+from chassis.instants import read_instant
+from push_blaster.web.frame.cursors import read_cursor, write_cursor
 from tests.push_blaster.web.recipes import create
 
 AT = datetime(2026, 11, 24, 12, 0, 0, 123456, UTC)

@@ -351,6 +351,15 @@ def test_bad_questions_are_refused_with_the_field(client: FlaskClient) -> None:
         assert query.partition("=")[0] in answer.text
 
 
+def test_a_page_whose_days_are_in_the_wrong_order_says_so_beside_them(viewer: Visitor) -> None:
+    answer = viewer.client.get(f"/users/{LINDA}?from=2026-11-24&until=2026-11-01")
+
+    assert answer.status_code == 400
+    said = "“To day”: The end is before the beginning: send a later “To day” or an earlier “From"
+    assert said in answer.text
+    assert 'value="2026-11-24"' in answer.text
+
+
 def test_each_source_is_read_by_an_index(database: Database) -> None:
     values = window_values(UUID(LINDA), Window(limit=50))
     more = {"ids": ["a"], "positions": [1], "since": "2026-01-01Z", "until": "2026-02-01Z"}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis.retry_after import MAX_PAUSE_S, read_retry_after
+from chassis.http.retry_after import MAX_PAUSE_S, read_retry_after
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 
