@@ -26,7 +26,11 @@ from push_blaster.use_cases.schedule.watch_clock import ClockWatch
 from push_blaster.web.access.audit import install_audit
 from push_blaster.web.access.audit_content import note_document
 from push_blaster.web.access.audit_log import audit_log_routes
-from push_blaster.web.access.identity_callers import AllowedOrigins, guard_identity_callers
+from push_blaster.web.access.identity_callers import (
+    AllowedOrigins,
+    answer_identity_callers,
+    bound_identity_callers,
+)
 from push_blaster.web.access.known_callers import KnownCallers
 from push_blaster.web.access.people import people_routes
 from push_blaster.web.access.people_pages import people_pages
@@ -124,11 +128,12 @@ def create_app(settings: PushSettings | None = None, adapters: Adapters | None =
         find_at_once=callers.find_at_once,
         problems=PROBLEMS,
         sessions=sessions.authentication,
+        bound=bound_identity_callers(origins),
         answer_preflight=origins.answer_preflight,
         schemes={"identityToken": IDENTITY_TOKEN},
     )
     api = frame_service(app, frame, behind_proxies=settings.trusted_proxies)
-    guard_identity_callers(app, origins)
+    answer_identity_callers(app, origins)
     guard_deliveries(app, database)
     install_audit(app, database)
     _note_changes(adapters, database)

@@ -117,6 +117,10 @@ def find_nobody(_token: str) -> None:
     """Find no caller."""
 
 
+def bound_nobody(_caller: Caller) -> None:
+    """Refuse no caller."""
+
+
 NO_SESSIONS: Final = SessionAuthentication(find_caller=lambda: None, answer_unknown=lambda: None)
 
 
@@ -189,12 +193,14 @@ def require_token(
     sessions: SessionAuthentication,
     guesses: GuessLimit,
     find_at_once: FindCaller = find_nobody,
+    bound: Callable[[Caller], None] = bound_nobody,
 ) -> None:
     """Refuse every request without a token of a sufficient role, except to open views.
 
     A route without a mark needs a viewer when it reads (GET, HEAD) and an admin otherwise.
     A valid token always passes; an unknown one counts as a guess. `find_at_once` finds callers
-    without the database, so nothing that hangs delays them.
+    without the database, so nothing that hangs delays them. `bound` refuses callers who ask too
+    often, for what they may not have, too.
     """
 
     @app.before_request
@@ -214,6 +220,7 @@ def require_token(
             _count_guess(guesses, header)
             return sessions.answer_unknown() or _challenge()
         remember_caller(caller)
+        bound(caller)
         _check_role(app, request.endpoint, caller)
         return None
 

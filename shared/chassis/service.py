@@ -15,9 +15,11 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from chassis.bearer_auth import (
     NO_SESSIONS,
+    Caller,
     FindCaller,
     SessionAuthentication,
     View,
+    bound_nobody,
     find_nobody,
     is_open,
     needs_no_token,
@@ -186,7 +188,8 @@ class ServiceFrame:
     """The differences between services: title, version, path of OpenAPI, callers, problems.
 
     Shape: `answer_preflight` answers the question of a browser whether a page may call a route, or
-    None to other requests. `schemes` are security schemes for OpenAPI, beside that of tokens.
+    None to other requests. `bound` refuses callers who ask too often. `schemes` are security
+    schemes for OpenAPI, beside that of tokens.
     """
 
     title: str
@@ -197,6 +200,7 @@ class ServiceFrame:
     sessions: SessionAuthentication = NO_SESSIONS
     guesses: GuessLimit = field(default_factory=GuessLimit)
     find_at_once: FindCaller = find_nobody
+    bound: Callable[[Caller], None] = bound_nobody
     answer_preflight: Callable[[], Response | None] = lambda: None
     schemes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
@@ -232,7 +236,9 @@ def frame_service(app: Flask, frame: ServiceFrame, behind_proxies: int = 0) -> P
     app.view_functions["api-docs.openapi_json"] = needs_no_token(document)
     limit_strangers(app, partial(is_open, app))
     app.before_request(frame.answer_preflight)
-    require_token(app, frame.find_caller, frame.sessions, frame.guesses, frame.find_at_once)
+    require_token(
+        app, frame.find_caller, frame.sessions, frame.guesses, frame.find_at_once, frame.bound
+    )
     limit_users(app, lambda: user_of_caller() is not None)
     unpack_bodies(app, lambda: the_caller() is not None)
     n = behind_proxies

@@ -1,7 +1,7 @@
 """Apps in the hands of users: what an identity token reaches, how often, and from which pages."""
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -11,7 +11,7 @@ from flask import Flask, Response, current_app, request
 from marshmallow import fields, missing
 from werkzeug.exceptions import Forbidden, HTTPException, TooManyRequests
 
-from chassis.bearer_auth import app_use, the_caller, user_of_caller
+from chassis.bearer_auth import Caller, app_use, the_caller, user_of_caller
 from chassis.http.guesses import when_to_retry
 from chassis.http.rate_limits import Limit, RateLimiter, network_of
 from push_blaster.web.frame.csrf import READS
@@ -70,18 +70,22 @@ class AllowedOrigins:
         return origin in self._origins or origin == request.host_url.rstrip("/")
 
 
-def guard_identity_callers(app: Flask, origins: AllowedOrigins) -> None:
-    """Bound what comes with identity tokens; call this before the audit log is installed."""
+def bound_identity_callers(origins: AllowedOrigins) -> Callable[[Caller], None]:
+    """Return what refuses foreign pages, and users who ask too often, whatever they ask for."""
     of_user, of_address = RateLimiter(OF_USER), RateLimiter(OF_ADDRESS)
 
-    @app.before_request
-    def check() -> None:
-        caller = the_caller()
-        if caller is None or caller.user_id is None:
+    def bound(caller: Caller) -> None:
+        if caller.user_id is None:
             return
         origins.refuse_foreign()
         _limit(of_user, caller.subject, "this user")
         _limit(of_address, network_of(request.remote_addr), "this address")
+
+    return bound
+
+
+def answer_identity_callers(app: Flask, origins: AllowedOrigins) -> None:
+    """Log what users change, and let the pages of allowed origins read the answers."""
 
     @app.after_request
     def answer(response: Response) -> Response:

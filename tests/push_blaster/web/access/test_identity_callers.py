@@ -273,6 +273,18 @@ def test_too_many_requests_of_a_user_wait_and_other_users_do_not(app: Flask) -> 
     assert other.get("/api/opt-outs").status_code == 200
 
 
+@pytest.mark.parametrize(
+    "path", ["/api/devices", "/api/executions", f"/api/opt-outs?userId={BOB}", "/tokens"]
+)
+def test_what_a_user_may_not_have_counts_too(app: Flask, path: str) -> None:
+    curious = app_of(app, uuid4())
+
+    answers = [curious.get(path) for _ in range(OF_USER.requests + 20)]
+
+    assert {answer.status_code for answer in answers} == {403, 429}
+    assert answers[-1].status_code == 429
+
+
 def test_a_phone_sends_no_large_and_no_packed_body(alice: FlaskClient) -> None:
     headers = {"Content-Type": "application/json"}
     large = alice.post("/api/devices", data=b"[" * (MAX_OF_STRANGERS + 1), headers=headers)
