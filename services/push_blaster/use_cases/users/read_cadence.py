@@ -16,7 +16,7 @@ from chassis.postgres import Connection
 from push_blaster.adapters.cadence.cadence_client import NoReservationError
 from push_blaster.adapters.cadence.cadence_http import CadenceUnavailableError
 from push_blaster.adapters.users.own_pushes import select_own_pushes
-from push_blaster.domain.cadence.history import HistoryEntry, HistoryKind
+from push_blaster.domain.cadence.history import HistoryEntry, HistoryKind, HistoryPage
 from push_blaster.domain.users.cadence_words import tell_exclusion, tell_history
 from push_blaster.domain.users.timeline import OwnPush, TimelineEntry, Window
 from push_blaster.use_cases.context import WebContext
@@ -43,20 +43,45 @@ class CadencePart:
     fault: str | None = None
 
 
-def read_cadence(
-    context: WebContext, user_id: UUID, window: Window, oldest: datetime | None
-) -> CadencePart:
+@dataclass(slots=True)
+class UserHistory:
+    """What the cadence service knows of one user, for one answer of ours.
+
+    Shape: nothing is asked twice, and nothing more once the service is away: an answer of ours
+    waits for a service that hangs only once. `fault` says why something is missing.
+    """
+
+    context: WebContext
+    user_id: UUID
+    fault: str | None = None
+    _pages: dict[tuple[object, ...], HistoryPage] = field(default_factory=dict)
+
+    def anew(self) -> "UserHistory":
+        """Return the same without the pages that were read; a fault stays."""
+        return UserHistory(self.context, self.user_id, self.fault)
+
+    def read_page(self, window: Window, before: tuple[datetime, str] | None) -> HistoryPage | None:
+        """Return the page of a window after `before`; None if the service is away."""
+        asked = (window.since, window.until, before)
+        if asked not in self._pages and self.fault is None:
+            try:
+                self._pages[asked] = self.context.cadence.read_history(self.user_id, *asked)
+            except CadenceUnavailableError as error:
+                self.fault = _say_away(error)
+        return self._pages.get(asked)
+
+
+def read_cadence(history: UserHistory, window: Window, oldest: datetime | None) -> CadencePart:
     """Return what the service adds; nothing older than `oldest` is needed."""
     entries: list[TimelineEntry] = []
     notes: dict[PushKey, Sequence[str]] = {}
     place: tuple[datetime, str] | None = window.before
     while True:
-        try:
-            page = context.cadence.read_history(user_id, window.since, window.until, place)
-        except CadenceUnavailableError as error:
-            return CadencePart(fault=_say_away(error))
-        with context.database.transaction() as connection:
-            own = _find_own(connection, user_id, page.entries)
+        page = history.read_page(window, place)
+        if page is None:
+            return CadencePart(fault=history.fault)
+        with history.context.database.transaction() as connection:
+            own = _find_own(connection, history.user_id, page.entries)
         entries += [tell_history(one) for one in page.entries if one.id not in own]
         notes |= {
             (push.execution_id, push.position): tell_exclusion(one)

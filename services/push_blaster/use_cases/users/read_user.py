@@ -23,7 +23,7 @@ from push_blaster.domain.users.answer import (
 )
 from push_blaster.domain.users.timeline import Place, TimelineEntry, Window
 from push_blaster.use_cases.context import WebContext
-from push_blaster.use_cases.users.read_cadence import CadencePart, read_cadence
+from push_blaster.use_cases.users.read_cadence import CadencePart, UserHistory, read_cadence
 
 #: How many entries an answer looks at, and a piece of an export has.
 COUNTED: Final = 1_000
@@ -59,11 +59,12 @@ class KnownUser:
     fault: str | None
 
 
-def read_timeline(context: WebContext, user_id: UUID, window: Window) -> TimelinePage:
+def read_timeline(history: UserHistory, window: Window) -> TimelinePage:
     """Return the entries that fit, of both services, each push with the text that was sent."""
+    context, user_id = history.context, history.user_id
     with context.database.transaction() as connection:
         own = _read_own(connection, user_id, window)
-    cadence = read_cadence(context, user_id, window, _find_oldest(own, window))
+    cadence = read_cadence(history, window, _find_oldest(own, window))
     merged = heapq.merge(own, cadence.entries, key=_order, reverse=True)
     found = [entry for entry, _ in zip(merged, range(window.limit), strict=False)]
     with context.database.transaction() as connection:
@@ -74,13 +75,13 @@ def read_timeline(context: WebContext, user_id: UUID, window: Window) -> Timelin
 
 
 def read_user(
-    context: WebContext,
-    user_id: UUID,
+    history: UserHistory,
     now: datetime,
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> KnownUser:
     """Return what is known of a user, and the answer about the time from `since` until `until`."""
+    context, user_id = history.context, history.user_id
     with context.database.transaction() as connection:
         devices = select_devices_of(connection, user_id)
         opt_outs = select_opt_outs_of(connection, [user_id], now)
@@ -91,10 +92,10 @@ def read_user(
         has_usual_period=since is None and until is None,
         standing=Standing(devices=sum(d.dead_at is None for d in devices), opt_outs=opt_outs),
     )
-    facts, fault = _count(context, user_id, facts)
+    facts, fault = _count(history, facts)
     is_known = bool(devices or opt_outs or named_in or facts.entries or facts.last)
     if not is_known:  # only then what is older than the time matters
-        is_known = bool(read_timeline(context, user_id, Window(limit=1)).entries)
+        is_known = bool(read_timeline(history, Window(limit=1)).entries)
     said = answer(replace(facts, is_known=is_known or fault is not None))
     return KnownUser(
         user_id=user_id,
@@ -109,15 +110,15 @@ def read_user(
 
 
 def stream_timeline(
-    context: WebContext, user_id: UUID, since: datetime | None, until: datetime | None
+    history: UserHistory, since: datetime | None, until: datetime | None
 ) -> Iterator[TimelinePage]:
     """Yield the whole timeline, page by page."""
     place: Place | None = None
     while True:
         window = Window(since=since, until=until, before=place, limit=COUNTED)
-        page = read_timeline(context, user_id, window)
+        page = read_timeline(history, window)
         yield page
-        place = page.next
+        history, place = history.anew(), page.next
         if place is None:
             return
 
@@ -133,15 +134,16 @@ def _find_oldest(entries: Sequence[TimelineEntry], window: Window) -> datetime |
     return entries[-1].at if len(entries) == window.limit else None
 
 
-def _count(context: WebContext, user_id: UUID, facts: Facts) -> tuple[Facts, str | None]:
+def _count(history: UserHistory, facts: Facts) -> tuple[Facts, str | None]:
     """Return the facts with the entries of their time, and why some are missing."""
+    context, user_id = history.context, history.user_id
     window = Window(since=facts.since, until=facts.until, limit=COUNTED)
     with context.database.transaction() as connection:
         own = _read_own(connection, user_id, window)
         own = _fill_named(connection, context, user_id, own)
         before = Window(until=facts.since, limit=NAMED * 10)
         earlier = find_got(select_pushes(connection, user_id, before))
-    cadence = read_cadence(context, user_id, window, _find_oldest(own, window))
+    cadence = read_cadence(history, window, _find_oldest(own, window))
     entries = sorted([*own, *cadence.entries], key=_order, reverse=True)[:COUNTED]
     last = earlier[0] if earlier else None
     is_cut = len(entries) == COUNTED

@@ -19,6 +19,7 @@ from chassis.typed_schemas import answer_schema, request_schema
 from push_blaster.domain.devices.opt_out import OptOut
 from push_blaster.domain.users.timeline import Place, TimelineEntry, UserPush, Window
 from push_blaster.use_cases.context import WebContext
+from push_blaster.use_cases.users.read_cadence import UserHistory
 from push_blaster.use_cases.users.read_user import (
     KnownUser,
     read_timeline,
@@ -73,9 +74,10 @@ def user_routes(context: WebContext) -> Routes:
         window = Window(
             since=since, until=until, before=Place(*before) if before else None, limit=query.limit
         )
-        page = read_timeline(context, user_id, window)
+        history = UserHistory(context, user_id)
+        page = read_timeline(history, window)
         cursor = write_cursor(*page.next) if page.next else None
-        known = read_user(context, user_id, utc_now(), since, until)
+        known = read_user(history, utc_now(), since, until)
         return {**_hide_tokens(known), "timeline": page.entries, "next_cursor": cursor}
 
     @routes.route("/api/users/<uuid:user_id>/export.json", methods=["GET"])
@@ -88,8 +90,9 @@ def user_routes(context: WebContext) -> Routes:
         refuse_unknown_names(PeriodQuery)
         write_down(context.database)
         headers = {"Content-Disposition": f'attachment; filename="user-{user_id}.json"'}
-        known = read_user(context, user_id, utc_now(), *query.find_period())
-        pieces = _write(context, _hide_tokens(known), known.user_id, query)
+        history = UserHistory(context, user_id)
+        known = read_user(history, utc_now(), *query.find_period())
+        pieces = _write(history, _hide_tokens(known), query)
         return Response(pieces, mimetype="application/json", headers=headers)
 
     return routes
@@ -102,7 +105,7 @@ def _hide_tokens(known: KnownUser) -> dict[str, object]:
 
 
 def _write(
-    context: WebContext, shown: Mapping[str, object], user_id: UUID, query: PeriodQuery
+    history: UserHistory, shown: Mapping[str, object], query: PeriodQuery
 ) -> Iterator[bytes]:
     """Yield the file piece by piece: what is known, then the whole timeline.
 
@@ -111,7 +114,7 @@ def _write(
     head = _UserSchema(exclude=("timeline", "next_cursor", "fault")).dump(shown)
     yield orjson.dumps(head)[:-1] + b',"timeline":['
     schema, faults, comma = EntrySchema(many=True), set[str](), b""
-    for page in stream_timeline(context, user_id, *query.find_period()):
+    for page in stream_timeline(history.anew(), *query.find_period()):
         faults |= {page.fault} if page.fault else set()
         if entries := orjson.dumps(schema.dump(page.entries))[1:-1]:
             yield comma + entries

@@ -12,6 +12,7 @@ from chassis.instants import read_instant
 from chassis.typed_schemas import request_schema
 from push_blaster.domain.users.timeline import Place, Window
 from push_blaster.use_cases.context import WebContext
+from push_blaster.use_cases.users.read_cadence import UserHistory
 from push_blaster.use_cases.users.read_user import read_timeline, read_user
 from push_blaster.web.devices.devices import hide_tokens
 from push_blaster.web.frame.asked_user import AskedUser, ask_user, read_asked_user
@@ -57,15 +58,16 @@ def user_pages(context: WebContext) -> Blueprint:
         window = Window(
             since=since, until=until, before=Place(*before) if before else None, limit=PAGE
         )
-        known = read_user(context, asked.id, utc_now(), since, until)
-        page = read_timeline(context, asked.id, window)
+        history = UserHistory(context, asked.id)
+        known = read_user(history, utc_now(), since, until)
+        page = read_timeline(history, window)
         return render_template(
             "user.html",
             user=str(asked.id),
             known=known,
             devices=hide_tokens(known.devices),
             entries=page.entries,
-            fault=known.fault or page.fault,
+            fault=None if known.fault else page.fault,  # the answer says it
             older=write_cursor(*page.next) if page.next else None,
             kept=kept,
         )

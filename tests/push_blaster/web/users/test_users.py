@@ -3,7 +3,10 @@
 import json
 import re
 import shutil
+import socket
+from dataclasses import replace
 from datetime import timedelta
+from itertools import product
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +16,7 @@ from flask.testing import FlaskClient
 
 from chassis.postgres import Database
 from chassis.rows import execute, fetch_values
+from push_blaster.adapters.cadence.cadence_client import CadenceClient
 from push_blaster.adapters.users.own_pushes import OWN_PUSHES
 from push_blaster.adapters.users.timeline_sources import (
     CONVERSIONS,
@@ -22,10 +26,14 @@ from push_blaster.adapters.users.timeline_sources import (
     PUSHES,
     window_values,
 )
+from push_blaster.app import create_app
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.users.timeline import Window
+from push_blaster.wiring import connect_adapters
+from tests.fakes.raw_server import run_raw_server
 from tests.journeys.stack import user
 from tests.push_blaster.bench import Bench, an_automation_document, messages
+from tests.push_blaster.settings import settings_for
 from tests.push_blaster.web.page_support import Visitor
 
 LINDA = user(3)
@@ -236,6 +244,34 @@ def test_while_cadence_is_away_the_page_says_so_and_shows_the_rest(
     assert told(found) == [("push", "Sent.")]
     assert "What the cadence service knows of the user is missing here" in page
     assert "Hi Name 3" in page
+
+
+def test_a_service_that_hangs_is_asked_once_for_an_answer(
+    app: Flask, push_url: str, database: Database, bench: Bench
+) -> None:
+    asked: list[bytes] = []
+
+    def hang(connection: socket.socket) -> None:
+        asked.append(connection.recv(65_536).partition(b"?")[0])
+        connection.recv(1)  # until the client gives up
+
+    with run_raw_server(hang) as url:
+        settings = settings_for(push_url, bench.folder)
+        cadence = CadenceClient(url, "token", timeout=timedelta(seconds=0.1))
+        adapters = replace(connect_adapters(settings), database=database, cadence=cadence)
+        client = Visitor(create_app(settings, adapters), "admin").client
+        client.environ_base["HTTP_AUTHORIZATION"] = "Bearer admin"
+        paths = (
+            "/api/users/{}",
+            "/api/users/{}/export.json",
+            "/users/{}",
+            "/users/{}?from=2026-11-01",
+        )
+        for user_id, path in product((LINDA, STRANGER), paths):
+            asked.clear()
+            answer = client.get(path.format(user_id))
+            assert "What the cadence service knows of the user is missing here" in answer.text
+            assert asked == [f"GET /users/{user_id}/history".encode()], path
 
 
 def test_an_unknown_user_gets_a_clear_sentence(reader: FlaskClient, viewer: Visitor) -> None:
