@@ -33,6 +33,7 @@ from push_blaster.use_cases.executions.export_execution import file_name
 from push_blaster.web.frame.common_schemas import PageQuery, up_to
 from push_blaster.web.frame.csv_answers import answer_csv
 from push_blaster.web.frame.cursors import next_cursor, read_cursor
+from push_blaster.web.frame.internal_facts import InternalField, may_see_internals
 from push_blaster.web.frame.list_filters import ListQuery
 
 COLUMNS: Final = (
@@ -41,7 +42,9 @@ COLUMNS: Final = (
 )
 
 
-DeliverySchema = answer_schema(LedgerRow, "Delivery", without=("batch",))
+DeliverySchema = answer_schema(
+    LedgerRow, "Delivery", without=("batch",), provider_id=InternalField()
+)
 DeliveryListSchema = page_schema(DeliverySchema, "deliveries", "DeliveryList")
 
 
@@ -78,7 +81,7 @@ class UserDeliveryQuery(DeliveryQuery):
     cursor: str | None = None
 
 
-UserDeliverySchema = answer_schema(UserDelivery, without=("entry",))
+UserDeliverySchema = answer_schema(UserDelivery, without=("entry",), provider_id=InternalField())
 UserDeliveryListSchema = page_schema(UserDeliverySchema, "deliveries", "UserDeliveryList")
 
 
@@ -105,7 +108,8 @@ def delivery_routes(database: Database) -> Routes:
         """Export the whole ledger of an execution: each user, each push, and the outcome."""
         with database.transaction() as connection:
             execution = select_execution(connection, execution_id)
-        return answer_csv(_write_csv(database, execution), file_name(execution))
+        pieces = _write_csv(database, execution, tells_all=may_see_internals())
+        return answer_csv(pieces, file_name(execution))
 
     @routes.route("/api/users/<uuid:user_id>/deliveries", methods=["GET"])
     @routes.arguments(request_schema(UserDeliveryQuery), location="query")
@@ -131,8 +135,8 @@ def _read_batch(text: str) -> tuple[int, int]:
     return int(position), int(batch)
 
 
-def _write_csv(database: Database, execution: Execution) -> Iterator[str]:
-    """Yield the CSV piece by piece, from one snapshot of the ledger."""
+def _write_csv(database: Database, execution: Execution, *, tells_all: bool) -> Iterator[str]:
+    """Yield the CSV piece by piece, from one snapshot of the ledger; viewers are not told all."""
     pushes = {
         progress.position: (push.id, push.title, push.layer_id)
         for progress, push in zip(execution.pushes, execution.automation.pushes, strict=True)
@@ -140,7 +144,8 @@ def _write_csv(database: Database, execution: Execution) -> Iterator[str]:
     yield write_csv([COLUMNS])
     with database.transaction() as connection:
         rows = stream_deliveries(connection, execution.id)
-        yield from stream_csv(_make_csv_row(row, pushes) for row in rows)
+        shown = rows if tells_all else (row._replace(provider_id=None) for row in rows)
+        yield from stream_csv(_make_csv_row(row, pushes) for row in shown)
 
 
 def _make_csv_row(row: LedgerRow, pushes: Mapping[int, tuple[object, ...]]) -> tuple[object, ...]:

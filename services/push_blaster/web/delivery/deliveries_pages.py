@@ -14,8 +14,8 @@ from push_blaster.web.delivery.deliveries import DeliveryQuery
 from push_blaster.web.frame.asked_user import read_asked_user
 from push_blaster.web.frame.cursors import next_cursor, read_cursor
 from push_blaster.web.frame.frame import page_routes
-from push_blaster.web.frame.instants import reader_zone
 from push_blaster.web.frame.list_filters import load_filters, read_args
+from push_blaster.web.frame.page_times import reader_zone
 
 PAGE: Final = 50
 FILTER: Final = request_schema(DeliveryQuery)

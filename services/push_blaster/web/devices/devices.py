@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from marshmallow import ValidationError, fields, validate
 from werkzeug.exceptions import Forbidden, NotFound
 
-from chassis.bearer_auth import Role, asks_for, for_apps, the_caller, user_of_caller
+from chassis.bearer_auth import Role, asks_for, for_apps, user_of_caller
 from chassis.clock import utc_now
 from chassis.postgres import Database
 from chassis.problems import problem_response
@@ -33,6 +33,7 @@ from push_blaster.domain.devices.device import DeviceKind, hide_token
 from push_blaster.domain.number_words import number_of
 from push_blaster.use_cases.devices.import_devices import Imported, import_devices
 from push_blaster.web.access.identity_callers import TOKENS_OR_USERS, require_own
+from push_blaster.web.frame.internal_facts import may_see_internals
 
 MAX_DEVICES: Final = 10_000
 
@@ -156,8 +157,7 @@ def find_devices_of(
 
 def hide_tokens(devices: Sequence[RegisteredDevice]) -> Sequence[RegisteredDevice]:
     """Return devices as the caller may see them: tokens are for operators and admins."""
-    caller = the_caller()
-    if caller and caller.role >= Role.OPERATOR:
+    if may_see_internals():
         return devices
     return [replace(device, token=hide_token(device.token)) for device in devices]
 

@@ -31,7 +31,7 @@ from push_blaster.web.devices.device_upkeep import MAX_FILE
 from push_blaster.web.devices.opt_outs import originate
 from push_blaster.web.frame.asked_user import read_asked_user
 from push_blaster.web.frame.frame import page_routes
-from push_blaster.web.frame.instants import reader_zone
+from push_blaster.web.frame.page_times import reader_zone
 
 ShowPage = Callable[..., ResponseReturnValue]
 #: How many opt-outs the page shows; the export has all of them.

@@ -11,6 +11,7 @@ from push_blaster.adapters.delivery.tester_table import Tester
 from push_blaster.adapters.executions.execution_search import ExecutionCounts
 from push_blaster.adapters.executions.execution_view import EnteredPhase
 from push_blaster.domain.executions.funnel import Funnel
+from push_blaster.web.frame.internal_facts import InternalField
 
 #: A cancellation window that one execution has instead of its automation's own.
 WINDOW: Final[Any] = about(
@@ -229,7 +230,7 @@ class ExecutionSchema(CamelSchema):
         },
     )
     testers = fields.List(
-        fields.Nested(answer_schema(Tester)),
+        fields.Nested(answer_schema(Tester, provider_id=InternalField())),
         attribute="details.testers",
         metadata={
             "description": "Who the tests were meant for: the texts that each one gets (null: no "

@@ -45,8 +45,8 @@ from push_blaster.web.executions.sample_texts import read_sample_texts
 from push_blaster.web.executions.shown_execution import read_execution
 from push_blaster.web.frame.cursors import next_cursor, read_cursor
 from push_blaster.web.frame.frame import once_key, page_routes
-from push_blaster.web.frame.instants import reader_zone
 from push_blaster.web.frame.list_filters import ExecutionQuery, load_filters, read_args
+from push_blaster.web.frame.page_times import reader_zone
 
 PAGE: Final = 50
 #: How many lines of a log are shown at once.

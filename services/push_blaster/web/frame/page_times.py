@@ -180,3 +180,8 @@ def _zone_name(at: datetime) -> str:
     """Return the short name of the zone; a zone without one is named by its offset."""
     name, offset = f"{at:%Z}", f"{at:%z}"
     return name if name.isalpha() else f"UTC{offset[:3]}:{offset[3:5]}"
+
+
+def reader_zone() -> str:
+    """Return the zone in which the reader of a page thinks of days."""
+    return read_times().zone.key

@@ -17,6 +17,7 @@ from push_blaster.domain.delivery.template import (
 )
 from push_blaster.domain.executions.funnel import COUNTS
 from push_blaster.domain.number_words import list_words, pluralize
+from push_blaster.web.frame.internal_facts import tell_internal
 from push_blaster.web.frame.page_times import read_times
 from push_blaster.web.frame.plain_words import leave_out_names
 
@@ -258,6 +259,7 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "variable_chips": variable_chips,
     "parsed": datetime.fromisoformat,
     "failure": read_failure,
+    "internal": tell_internal,
 }
 
 

@@ -47,7 +47,7 @@ from push_blaster.web.executions.execution_card import Card, make_cards
 from push_blaster.web.frame.csrf import CSRF_FIELD
 from push_blaster.web.frame.drafts import DRAFT_FIELD, only_shows
 from push_blaster.web.frame.frame import form_key, page_routes
-from push_blaster.web.frame.instants import reader_zone
+from push_blaster.web.frame.page_times import reader_zone
 from push_blaster.web.one_off.content_form import place_of, read_push_form, show_content
 from push_blaster.web.one_off.send_push import MAX_FILE, SendPushSchema, read_request
 

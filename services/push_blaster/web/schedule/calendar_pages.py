@@ -16,7 +16,7 @@ from push_blaster.domain.schedule.calendar import CalendarPush, Collision
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.schedule.plan_calendar import Calendar, CalendarDays
 from push_blaster.web.frame.frame import page_routes
-from push_blaster.web.frame.instants import reader_zone
+from push_blaster.web.frame.page_times import reader_zone
 
 _DAY: Final = timedelta(days=1)
 _WEEK: Final = timedelta(days=7)

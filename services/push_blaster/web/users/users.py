@@ -6,7 +6,7 @@ from typing import Final
 from uuid import UUID
 
 import orjson
-from flask import Response
+from flask import Response, stream_with_context
 from flask.typing import ResponseReturnValue
 from marshmallow.fields import Nested
 
@@ -30,10 +30,13 @@ from push_blaster.web.access.audit import write_down
 from push_blaster.web.devices.devices import DeviceSchema, hide_tokens
 from push_blaster.web.frame.common_schemas import refuse_unknown_names, up_to
 from push_blaster.web.frame.cursors import read_cursor, write_cursor
+from push_blaster.web.frame.internal_facts import InternalField
 from push_blaster.web.frame.list_filters import PeriodQuery
 
 _IN_LEDGER: Final = ("execution_id", "automation_id", "automation_name", "position")
-_PushSchema: Final = answer_schema(UserPush, without=(*_IN_LEDGER, "batch", "tries"))
+_PushSchema: Final = answer_schema(
+    UserPush, without=(*_IN_LEDGER, "batch", "tries"), provider_id=InternalField()
+)
 EntrySchema: Final = answer_schema(TimelineEntry, push=Nested(_PushSchema, allow_none=True))
 _OptOutSchema: Final = answer_schema(
     OptOut, without=("target",), more=("layer_id", "automation_id")
@@ -93,7 +96,7 @@ def user_routes(context: WebContext) -> Routes:
         history = UserHistory(context, user_id)
         known = read_user(history, utc_now(), *query.find_period())
         pieces = _write(history, _hide_tokens(known), query)
-        return Response(pieces, mimetype="application/json", headers=headers)
+        return Response(stream_with_context(pieces), mimetype="application/json", headers=headers)
 
     return routes
 

@@ -18,8 +18,8 @@ from push_blaster.web.devices.devices import hide_tokens
 from push_blaster.web.frame.asked_user import AskedUser, ask_user, read_asked_user
 from push_blaster.web.frame.cursors import read_cursor, write_cursor
 from push_blaster.web.frame.frame import page_routes
-from push_blaster.web.frame.instants import reader_zone
 from push_blaster.web.frame.list_filters import PeriodQuery, load_filters, read_args, say_faults
+from push_blaster.web.frame.page_times import reader_zone
 
 PAGE: Final = 50
 FILTER: Final = request_schema(PeriodQuery)

@@ -12,6 +12,9 @@ import pytest
 from flask.testing import FlaskClient
 
 from chassis.postgres import Database
+from push_blaster.adapters.devices.device_fields import Device
+from push_blaster.adapters.devices.device_table import upsert_devices
+from push_blaster.domain.executions.modes import Mode
 from tests.journeys.stack import user
 from tests.push_blaster.bench import Bench
 from tests.push_blaster.web.one_off.ad_hoc_pushes import post
@@ -44,6 +47,24 @@ def test_an_export_says_who_got_what_of_each_push(client: FlaskClient, bench: Be
     assert first["settledAt"] >= first["claimedAt"] > "2026"
     assert (last["position"], last["outcome"]) == ("2", "held_back")
     assert last["reason"] == "layer_3_cooldown_hours"
+
+
+def test_a_viewer_sees_no_ids_of_providers(
+    viewer: Visitor, operator: Visitor, bench: Bench, database: Database
+) -> None:
+    with database.transaction() as connection:
+        upsert_devices(connection, [Device("token-of-one", UUID(int=1), kind="file")], bench.now)
+    given: dict[str, Any] = {"parameters": {"users": 1}, "settings": {"testUserIds": [user(1)]}}
+    tested = bench.run(bench.start(mode=Mode.TEST_LIVE_SEND, **given)).id
+    live = bench.run(bench.start(**given)).id
+    paths = (
+        *(f"/api/executions/{live}/{part}" for part in ("deliveries", "export.csv")),
+        *(f"/api/users/{user(1)}{part}" for part in ("", "/deliveries")),
+        *(f"/deliveries?user={user(1)}", f"/executions/{tested}", f"/api/executions/{tested}"),
+    )
+
+    assert [path for path in paths if "file:" in viewer.get(path)] == []
+    assert [path for path in paths if "file:" not in operator.get(path)] == []
 
 
 def test_an_export_runs_nothing_in_a_spreadsheet(
