@@ -12,7 +12,7 @@ from uuid import UUID
 from chassis.postgres import Connection
 from chassis.rows import fetch_all
 from push_blaster.adapters.automations.automation_document import pick_push
-from push_blaster.domain.devices.opt_out import OptOut, Scope, Source
+from push_blaster.domain.devices.opt_out import SOURCE_WORDS, OptOut, Scope, Source
 from push_blaster.domain.users.push_words import tell_push
 from push_blaster.domain.users.timeline import (
     EntryKind,
@@ -103,12 +103,6 @@ _DEVICE: Final[Mapping[str, str]] = {
     "dead": "The provider called a device dead: {device}: {reason}",
     "doubted": "The provider called a device dead, and was not believed: {device}: {reason}",
     "named": "Somebody named a device of the user as a test device: {reason}.",
-}
-_WAYS: Final[Mapping[str, str]] = {
-    Source.API: "by the API",
-    Source.PAGE: "on a page",
-    Source.IMPORT: "from a file",
-    Source.RECEIPT: "by the user",
 }
 _EVENT: Final[Mapping[str, str]] = {
     "delivered": "The app reported the push as delivered.",
@@ -208,7 +202,7 @@ def _tell_opt_out(*, scope: str, source: str, **columns: Any) -> TimelineEntry:
     until = f", until {opt_out.until.isoformat(timespec='seconds')}" if opt_out.until else ""
     reason = f": {opt_out.reason}" if opt_out.reason else ""
     said = opt_out.describe()
-    text = f"{said[0].upper()}{said[1:]}{until} ({_WAYS.get(source, source)}){reason}."
+    text = f"{said[0].upper()}{said[1:]}{until} ({SOURCE_WORDS[opt_out.source]}){reason}."
     return TimelineEntry(kind=EntryKind.OPT_OUT, text=text, **place)
 
 

@@ -1,8 +1,10 @@
 """Opt-outs: which pushes a user does not want."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
 
@@ -23,6 +25,17 @@ class Source(StrEnum):
     APP = "app"  # by the user, in an app that has an identity token
     ERASURE = "erasure"  # the user was erased; it is no row of `opt_outs`
     RECEIPT = "receipt"  # the user's own tap in an app, proved by the receipt of a message
+
+
+#: How people read the way on which an opt-out came.
+SOURCE_WORDS: Final[Mapping[Source, str]] = {
+    Source.API: "by the API",
+    Source.PAGE: "on the page Opt-outs",
+    Source.IMPORT: "from a file",
+    Source.APP: "by the user, in the app",
+    Source.ERASURE: "by the erasure of the user",
+    Source.RECEIPT: "by the user, from a message",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from push_blaster.domain.delivery.ledger import LedgerState
-from push_blaster.domain.devices.opt_out import OptOut, Scope
+from push_blaster.domain.devices.opt_out import OptOut, Scope, Source
 from push_blaster.domain.number_words import list_words, number_of
 from push_blaster.domain.users.push_words import GOT, label
 from push_blaster.domain.users.timeline import EntryKind, TimelineEntry, UserPush
@@ -25,6 +25,11 @@ UNKNOWN: Final = (
     "Check the id."
 )
 
+ERASED: Final = (
+    "This user was erased: what was known of before is deleted, and no push goes to the user until "
+    "the user opts in again."
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
@@ -37,6 +42,11 @@ class Standing:
     def opted_out_of_all(self) -> OptOut | None:
         """Return the opt-out of all pushes, if one holds."""
         return next((one for one in self.opt_outs if one.scope is Scope.ALL), None)
+
+    @property
+    def is_erased(self) -> bool:
+        """Return whether the user was erased, and has not come back."""
+        return any(one.source is Source.ERASURE for one in self.opt_outs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +71,7 @@ def answer(facts: Facts) -> str:
     """Return what the user got in the time, and why nothing else, as sentences."""
     if not facts.is_known:
         return UNKNOWN
-    return " ".join(_say(facts))
+    return ERASED if facts.standing.is_erased else " ".join(_say(facts))
 
 
 def find_got(entries: Sequence[TimelineEntry]) -> list[UserPush]:

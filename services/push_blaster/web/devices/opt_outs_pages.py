@@ -23,7 +23,7 @@ from push_blaster.adapters.devices.opt_out_table import (
     upsert_opt_outs,
 )
 from push_blaster.domain.cadence.names import LAYERS, name_layer
-from push_blaster.domain.devices.opt_out import Scope, Source
+from push_blaster.domain.devices.opt_out import SOURCE_WORDS, Scope, Source
 from push_blaster.domain.zones import place_in_zone
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.devices.set_opt_outs import set_opt_outs
@@ -39,13 +39,6 @@ SHOWN: Final = 100
 #: What a user may not want, as the form offers it.
 _ALL: Final = "all"
 #: The way on which an opt-out came, in words.
-SOURCES: Final[Mapping[Source, str]] = {
-    Source.API: "by the API",
-    Source.PAGE: "on this page",
-    Source.IMPORT: "from a file",
-    Source.APP: "by the user, in the app",
-    Source.RECEIPT: "by the user, from a message",
-}
 
 
 def opt_out_pages(context: WebContext) -> Blueprint:
@@ -64,7 +57,7 @@ def opt_out_pages(context: WebContext) -> Blueprint:
         choices |= {f"layer/{layer}": f"Layer {name_layer(layer)}" for layer in LAYERS}
         choices |= {f"automation/{id_}": name for id_, name in sorted(names.items(), key=_second)}
         shown = {"given": {}, "errors": {}, "asked": asked, "names": names, **shown}
-        shown["sources"] = SOURCES
+        shown["sources"] = SOURCE_WORDS
         answer = render_template(
             "opt_outs.html", opt_outs=found, in_all=in_all, choices=choices, **shown
         )

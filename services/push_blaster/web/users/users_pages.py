@@ -10,6 +10,7 @@ from marshmallow import ValidationError
 from chassis.clock import utc_now
 from chassis.instants import read_instant
 from chassis.typed_schemas import request_schema
+from push_blaster.domain.devices.opt_out import SOURCE_WORDS
 from push_blaster.domain.users.timeline import Place, Window
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.users.read_cadence import UserHistory
@@ -70,6 +71,7 @@ def user_pages(context: WebContext) -> Blueprint:
             fault=None if known.fault else page.fault,  # the answer says it
             older=write_cursor(*page.next) if page.next else None,
             kept=kept,
+            opt_out_sources=SOURCE_WORDS,
         )
 
     return pages

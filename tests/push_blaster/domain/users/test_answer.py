@@ -5,8 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 from push_blaster.domain.delivery.ledger import LedgerState
-from push_blaster.domain.devices.opt_out import OptOut, Scope
-from push_blaster.domain.users.answer import UNKNOWN, Facts, Standing, answer
+from push_blaster.domain.devices.opt_out import OptOut, Scope, Source
+from push_blaster.domain.users.answer import ERASED, UNKNOWN, Facts, Standing, answer
 from push_blaster.domain.users.push_words import explain, tell_push
 from push_blaster.domain.users.timeline import EntryKind, TimelineEntry, UserPush
 from tests.builders import NOON
@@ -160,3 +160,11 @@ def test_every_state_of_the_ledger_is_said_in_words() -> None:
         "Deferred to the user's send window: held until noon."
     )
     assert explain(a_push(state="a_newer_one")) == "A newer one."
+
+
+def test_of_an_erased_user_nothing_else_is_said() -> None:
+    opt_out = OptOut(user_id=ALICE, scope=Scope.ALL, source=Source.ERASURE, set_at=NOON)
+
+    said = say(a_push("A"), standing=Standing(devices=1, opt_outs=[opt_out]))
+
+    assert said == ERASED

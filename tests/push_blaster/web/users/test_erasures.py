@@ -43,6 +43,19 @@ def test_a_known_and_an_unknown_user_get_the_same_receipt_without_a_name(
     assert str(ALICE) not in json.dumps(known)
 
 
+def test_the_page_and_the_answer_of_an_erased_user_say_so(
+    client: FlaskClient, viewer: Visitor
+) -> None:
+    client.delete(f"/api/users/{ALICE}")
+
+    answer = client.get(f"/api/users/{ALICE}").get_json()["answer"]
+    page = " ".join(viewer.get(f"/users/{ALICE}").split())
+
+    assert answer.startswith("This user was erased: what was known of before is deleted")
+    assert answer in page
+    assert "opted out of all pushes, by the erasure of the user" in page
+
+
 def test_only_an_admin_erases_and_the_audit_log_has_a_hash(
     client: FlaskClient, database: Database
 ) -> None:

@@ -194,7 +194,7 @@ def test_everything_else_stands_on_the_same_timeline(
 
     assert dict(told(found)) == {
         "opt_out": "Opted out of the pushes of layer 3, until 2027-01-01T00:00:00+00:00 "
-        "(by the user): too many.",
+        "(by the user, from a message): too many.",
         "conversion": "The user reached the goal 'deal', value 12.5. It counts for news.",
         "event": "The user opened the push.",
         "device": "Registered a device: ios (fcm).",
