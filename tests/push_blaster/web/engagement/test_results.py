@@ -183,14 +183,16 @@ def test_a_day_is_right_however_long_the_period_is(
     assert found == [("2026-11-11", 3), ("2026-11-10", 2)]
 
 
-def test_a_period_that_ends_before_it_begins_is_empty(
-    client: FlaskClient, database: Database
+@pytest.mark.parametrize("group", Grouping)
+def test_a_period_that_ends_before_it_begins_is_refused(
+    client: FlaskClient, group: Grouping
 ) -> None:
-    sent(database, {0: {"sent": 2}})
+    query = {"group": group.value, "from": "2026-11-20", "until": "2026-11-02"}
 
-    for group in Grouping:
-        query = {"group": group.value, "from": "2026-11-20", "until": "2026-11-02"}
-        assert client.get(RESULTS, query_string=query).get_json()["results"] == []
+    refused = client.get(RESULTS, query_string=query)
+
+    assert refused.status_code == 400
+    assert "until" in refused.get_json()["error"]
 
 
 def _without_empty(query: dict[str, str]) -> dict[str, str]:
