@@ -8,6 +8,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Final
 
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from environs import Env
 
 from chassis.settings import (
@@ -24,6 +25,11 @@ from chassis.settings import (
 )
 from push_blaster.adapters.devices.device_source import FIELDS, SourceOptions
 from push_blaster.adapters.devices.subscription_keys import BadKeyError
+from push_blaster.adapters.transports.apns_transport import (
+    ApnsKey,
+    ApnsOptions,
+    read_p8,
+)
 from push_blaster.adapters.transports.vapid import Vapid
 from push_blaster.adapters.transports.webhook_transport import BadSecretError, read_secret_key
 from push_blaster.domain.devices.device import Network
@@ -52,6 +58,14 @@ class FcmSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ApnsSettings:
+    """The address of the Apple Push Notification service, and our key there."""
+
+    options: ApnsOptions
+    key: ApnsKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeliverySettings:
     """The transports that are set up; None means that a transport is not.
 
@@ -60,6 +74,7 @@ class DeliverySettings:
 
     to_file: bool = True
     fcm: FcmSettings | None = None
+    apns: ApnsSettings | None = None
     vapid: Vapid | None = None
     webhook_secret: bytes | None = None
     push_hosts: Sequence[str] = PUSH_HOSTS
@@ -80,6 +95,7 @@ def read_delivery_settings(read: SettingsReader) -> DeliverySettings:
     return DeliverySettings(
         to_file=transport == "file",
         fcm=_fcm(read, is_used=wants_fcm),
+        apns=_apns(read),
         vapid=_vapid(read),
         webhook_secret=read(_webhook_secret),
         push_hosts=env.list("WEBPUSH_HOSTS", list(PUSH_HOSTS)),
@@ -113,6 +129,67 @@ def _fcm(read: SettingsReader, *, is_used: bool) -> FcmSettings | None:
         validates_dry_runs=read(read_flag, "FCM_VALIDATE_DRY_RUNS"),
     )
     return settings if is_used else None
+
+
+#: The hosts of Apple, by the setting APNS_ENVIRONMENT.
+_APPLE: Final = {
+    "production": "https://api.push.apple.com",
+    "sandbox": "https://api.sandbox.push.apple.com",
+}
+_APNS_NAMES: Final = ("APNS_PRIVATE_KEY", "APNS_KEY_ID", "APNS_TEAM_ID", "APNS_TOPIC")
+
+
+def _apns(read: SettingsReader) -> ApnsSettings | None:
+    """Return the settings of APNs; if one of them is there, all have to be there, and to fit."""
+    env = read.env
+    files = [f"{name}_FILE" for name in _APNS_NAMES]
+    if not any(env.str(name, "") for name in (*_APNS_NAMES, *files)):
+        return None
+    private_key = read(require_secret, "APNS_PRIVATE_KEY")
+    key_id = read(_require_apple_name, "APNS_KEY_ID", _TEN_CHARACTERS, "ABC123DEFG")
+    team_id = read(_require_apple_name, "APNS_TEAM_ID", _TEN_CHARACTERS, "DEF123GHIJ")
+    topic = read(_require_apple_name, "APNS_TOPIC", _BUNDLE_ID, "com.example.garden")
+    environment = read(_apns_environment)
+    base_url = read(read_url, "APNS_BASE_URL", _APPLE.get(environment, _APPLE["production"]))
+    ca_file = env.str("APNS_CA_FILE", None)
+    options = ApnsOptions(
+        topic=topic,
+        base_url=base_url,
+        sandbox_url=read(read_url, "APNS_SANDBOX_URL", _APPLE["sandbox"]),
+        ca_file=Path(ca_file) if ca_file else None,
+        answer_timeout=read(read_seconds, "APNS_ANSWER_TIMEOUT_SECONDS", 20),
+    )
+    key = read(_apns_key, private_key) if private_key else None
+    if key is None:
+        return None  # what does not fit ends the start
+    return ApnsSettings(
+        options=options, key=ApnsKey(private_key=key, key_id=key_id, team_id=team_id)
+    )
+
+
+_TEN_CHARACTERS: Final = re.compile(r"[A-Z0-9]{10}")
+_BUNDLE_ID: Final = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
+
+
+def _require_apple_name(env: Env, name: str, form: re.Pattern[str], example: str) -> str:
+    text = require_secret(env, name)
+    if not form.fullmatch(text):
+        raise SettingsError(f"{name} is {text!r}; it looks like {example}.")
+    return text
+
+
+def _apns_environment(env: Env) -> str:
+    environment = env.str("APNS_ENVIRONMENT", "production")
+    if environment not in _APPLE:
+        raise SettingsError(f"APNS_ENVIRONMENT is {environment!r}; use 'production' or 'sandbox'.")
+    return environment
+
+
+def _apns_key(_env: Env, text: str) -> EllipticCurvePrivateKey:
+    try:
+        return read_p8(text.replace("\\n", "\n"))
+    except BadKeyError as error:
+        raise SettingsError(f"APNS_PRIVATE_KEY {error}.") from error
 
 
 def _vapid(read: SettingsReader) -> Vapid | None:

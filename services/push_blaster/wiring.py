@@ -20,6 +20,7 @@ from push_blaster.adapters.devices.device_source import DeviceSource
 from push_blaster.adapters.operations.alert_sender import AlertSender
 from push_blaster.adapters.operations.alert_webhook import AlertWebhook, EnvironmentWebhook
 from push_blaster.adapters.operations.private_folders import close_folders
+from push_blaster.adapters.transports.apns_transport import ApnsTransport, ProviderTokens
 from push_blaster.adapters.transports.dry_run_transport import DryRunTransport
 from push_blaster.adapters.transports.fcm_transport import FcmOptions, FcmTransport
 from push_blaster.adapters.transports.file_transport import FileTransport
@@ -178,6 +179,9 @@ def connect_transport(delivery: DeliverySettings, sent_file: Path) -> PushTransp
     if delivery.fcm:
         fcm = _connect_fcm(delivery.fcm)
         transports |= {DeviceKind.FCM: fcm, DeviceKind.FID: fcm}
+    if delivery.apns:
+        apns = ApnsTransport(delivery.apns.options, ProviderTokens(delivery.apns.key))
+        transports |= {DeviceKind.APNS: apns, DeviceKind.APNS_SANDBOX: apns}
     options = PostOptions(private_networks=delivery.private_networks, ca_file=delivery.ca_file)
     if delivery.vapid:
         transports[DeviceKind.WEBPUSH] = make_webpush_transport(

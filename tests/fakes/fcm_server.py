@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import trustme
 from h2.config import H2Configuration
@@ -138,7 +138,7 @@ class FcmServer:
             s.settimeout(0.2)
             _Connection(self, s).run(closing)
 
-    def judge(self, headers: dict[str, str], body: bytes) -> "_Answer":
+    def judge(self, headers: dict[str, str], body: bytes) -> "ProviderAnswer":
         document = json.loads(body)
         message = document["message"]
         token = message["token"]
@@ -147,7 +147,7 @@ class FcmServer:
                 self.requests.append(headers)
             self.attempts[token] += 1
             self.validated += document.get("validate_only", False)
-            word, times = (self.weather, float("inf")) if self.weather else _behaviour(token)
+            word, times = (self.weather, float("inf")) if self.weather else behaviour_of(token)
             is_well = self.attempts[token] > times
         if self.accepted_token and headers["authorization"] != f"Bearer {self.accepted_token}":
             return _refusal(401, "UNAUTHENTICATED", None, {})
@@ -159,52 +159,55 @@ class FcmServer:
                 name = f"projects/garden/messages/{self.accepted}"
                 (self.on_accept or self.received.append)(message)
             kind = "goaway" if word == "goaway" and not is_well else "answer"
-            return _Answer(200, json.dumps({"name": name}).encode(), kind=kind)
+            return ProviderAnswer(200, json.dumps({"name": name}).encode(), kind=kind)
         return _unwell(word)
 
 
+Provider = TypeVar("Provider", bound=FcmServer)
+
+
 @dataclass(frozen=True)
-class _Answer:
+class ProviderAnswer:
     status: int
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
     kind: str = "answer"
 
 
-def _behaviour(token: str) -> tuple[str, float]:
+def behaviour_of(token: str) -> tuple[str, float]:
     """Return the token's word, and how many times it behaves so."""
     word, _, rest = token.partition("-")
     times = rest.partition("-")[0]
     return word, int(times) if times.isdigit() and word != "ok" else float("inf")
 
 
-def _unwell(word: str) -> _Answer:
+def _unwell(word: str) -> ProviderAnswer:
     """Return what a peer answers that takes no message."""
     if word == "hostile":
-        return _hostile(random.SystemRandom())
+        return hostile_answer(random.SystemRandom())
     if word in REFUSALS:
         return _refusal(*REFUSALS[word], word)
     if word in PAGES:
-        return _Answer(404, PAGES[word])
-    return _Answer(200, b"<html>", kind="answer" if word == "nonsense" else word)
+        return ProviderAnswer(404, PAGES[word])
+    return ProviderAnswer(200, b"<html>", kind="answer" if word == "nonsense" else word)
 
 
-def _hostile(chance: random.Random) -> _Answer:
+def hostile_answer(chance: random.Random) -> ProviderAnswer:
     """Return an answer that no provider should give, and that some proxy once will."""
     status = chance.choice((200, 204, 206, 301, 400, 404, 408, 413, 418, 429, 500, 503, 599))
     headers = {"retry-after": chance.choice(HOSTILE_PAUSES)} if chance.random() < 0.7 else {}
-    return _Answer(status, chance.choice(HOSTILE_BODIES), tuple(headers.items()))
+    return ProviderAnswer(status, chance.choice(HOSTILE_BODIES), tuple(headers.items()))
 
 
 def _refusal(
     status: int, name: str, code: str | None, headers: dict[str, str], word: str = ""
-) -> _Answer:
+) -> ProviderAnswer:
     details: list[dict[str, Any]] = [{"@type": FCM_ERROR, "errorCode": code}] if code else []
     if word in FIELDS:
         details.append({"@type": BAD_REQUEST, "fieldViolations": [{"field": FIELDS[word]}]})
     words = WORDS.get(word, name)
     body = {"error": {"code": status, "status": name, "message": words, "details": details}}
-    return _Answer(status, json.dumps(body).encode(), tuple(headers.items()))
+    return ProviderAnswer(status, json.dumps(body).encode(), tuple(headers.items()))
 
 
 class _Connection:
@@ -289,6 +292,13 @@ class _Connection:
 @contextmanager
 def run_fcm_server(folder: Path, max_streams: int = 100) -> Iterator[FcmServer]:
     """Serve on a free port of localhost, with a certificate of our own authority."""
+    with run_provider(FcmServer, folder, max_streams) as server:
+        yield server
+
+
+@contextmanager
+def run_provider(kind: type[Provider], folder: Path, max_streams: int = 100) -> Iterator[Provider]:
+    """Serve as a provider of this kind on a free port of localhost."""
     authority = trustme.CA()
     ca_file = folder / "ca.pem"
     authority.cert_pem.write_to_path(str(ca_file))
@@ -297,7 +307,7 @@ def run_fcm_server(folder: Path, max_streams: int = 100) -> Iterator[FcmServer]:
     context.set_alpn_protocols(["h2"])
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
     closing = threading.Event()
-    server = FcmServer(ca_file, context, listener.getsockname()[1], max_streams)
+    server = kind(ca_file, context, listener.getsockname()[1], max_streams)
     thread = threading.Thread(target=server.accept, args=(listener, closing), daemon=True)
     thread.start()
     try:

@@ -10,9 +10,16 @@ from push_blaster.cli import main
 from push_blaster.delivery_settings import DeliverySettings, read_delivery_settings
 from push_blaster.domain.delivery.message import Message, Outcome, TransportUnavailableError
 from push_blaster.wiring import connect_transport
+from tests.fakes.apns_server import make_p8
 from tests.people import ALICE
 
 SECRET = "whsec_" + "c2VjcmV0" * 4
+
+APPLE = {
+    "APNS_KEY_ID": "ABC123DEFG",
+    "APNS_TEAM_ID": "DEF123GHIJ",
+    "APNS_TOPIC": "com.example.garden",
+}
 
 
 def read(monkeypatch: pytest.MonkeyPatch, **environ: str) -> DeliverySettings:
@@ -85,6 +92,13 @@ def test_vapid_keys_fit_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
             "PUSH_DEVICE_SOURCE_FIELDS: 'id' is not one of userId, token",
         ),
         ({"PUSH_PRIVATE_NETWORKS": "10.0.0.1/8"}, "PUSH_PRIVATE_NETWORKS: "),
+        ({"APNS_TOPIC": "com.example.garden"}, "APNS_PRIVATE_KEY is not set"),
+        ({**APPLE, "APNS_PRIVATE_KEY": "none"}, "APNS_PRIVATE_KEY is no private key in PEM"),
+        ({**APPLE, "APNS_PRIVATE_KEY_FILE": "/no/key.p8"}, "APNS_PRIVATE_KEY_FILE: cannot read"),
+        ({**APPLE, "APNS_KEY_ID": "short"}, "APNS_KEY_ID is 'short'; it looks like ABC123DEFG"),
+        ({**APPLE, "APNS_TEAM_ID": ""}, "APNS_TEAM_ID is not set"),
+        ({**APPLE, "APNS_TOPIC": "Garden app"}, "APNS_TOPIC is 'Garden app'; it looks like com."),
+        ({**APPLE, "APNS_ENVIRONMENT": "staging"}, "APNS_ENVIRONMENT is 'staging'"),
     ],
 )
 def test_what_does_not_fit_is_named_with_its_fix(
@@ -125,3 +139,33 @@ def test_fcm_of_a_key_that_is_none_is_refused(
 
     with pytest.raises(TransportUnavailableError, match=r"\(FIREBASE_PRIVATE_KEY\) is no key"):
         connect_transport(read(monkeypatch, **environ), tmp_path / "sent.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("environ", "base_url"),
+    [
+        ({}, "https://api.push.apple.com"),
+        ({"APNS_ENVIRONMENT": "sandbox"}, "https://api.sandbox.push.apple.com"),
+        ({"APNS_BASE_URL": "https://apple.test:2197"}, "https://apple.test:2197"),
+    ],
+)
+def test_the_key_of_apple_comes_from_its_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, environ: dict[str, str], base_url: str
+) -> None:
+    (tmp_path / "AuthKey.p8").write_text(make_p8()[0])
+    file = {"APNS_PRIVATE_KEY_FILE": str(tmp_path / "AuthKey.p8")}
+
+    apns = read(monkeypatch, PUSH_TRANSPORT="by-kind", **APPLE, **file, **environ).apns
+
+    assert apns
+    assert (apns.key.key_id, apns.options.topic) == ("ABC123DEFG", "com.example.garden")
+    assert (apns.options.base_url, apns.options.sandbox_url) == (
+        base_url,
+        "https://api.sandbox.push.apple.com",
+    )
+
+
+def test_a_key_of_apple_may_stand_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = make_p8()[0].replace("\n", "\\n")
+
+    assert read(monkeypatch, **APPLE, APNS_PRIVATE_KEY=key).apns

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 from uuid import UUID
 
+from push_blaster.adapters.transports.apns_payload import MAX_PAYLOAD, encode_payload
 from push_blaster.adapters.transports.fcm_payload import MAX_BYTES, encode_message
 from push_blaster.adapters.transports.webpush_payload import MAX_PLAIN, encode_notification
 from push_blaster.domain.automations.content import Content, once_per_content
@@ -14,7 +15,13 @@ from push_blaster.domain.engagement.receipt import RECEIPT_LENGTH
 #: Units: bytes. Other kinds of device have no maximum.
 MAX_MESSAGE_BYTES: Final[Mapping[str, int]] = {
     DeviceKind.FCM: MAX_BYTES,
+    DeviceKind.APNS: MAX_PAYLOAD,
     DeviceKind.WEBPUSH: MAX_PLAIN,
+}
+#: Kinds of device that get the message of another kind.
+_AS: Final[Mapping[str, str]] = {
+    DeviceKind.FID: DeviceKind.FCM.value,
+    DeviceKind.APNS_SANDBOX: DeviceKind.APNS.value,
 }
 #: No character of a text takes more bytes; a link is written twice.
 _MAX_CHARACTER_BYTES: Final = 6
@@ -27,6 +34,7 @@ def measure(message: Message) -> dict[str, int]:
     """Return how many bytes the message has, by the kind of device that it would be for."""
     return {
         DeviceKind.FCM.value: len(encode_message(message, _SOME_INSTANT_S)),
+        DeviceKind.APNS.value: len(encode_payload(message)),
         DeviceKind.WEBPUSH.value: len(encode_notification(message)),
     }
 
@@ -35,7 +43,7 @@ def find_excess(message: Message) -> str | None:
     """Return why the message is too long for its device; None if it fits."""
     if _is_surely_short(message):
         return None
-    kind = DeviceKind.FCM.value if message.device_kind == DeviceKind.FID else message.device_kind
+    kind = _AS.get(message.device_kind, message.device_kind)
     maximum = MAX_MESSAGE_BYTES.get(kind)
     if maximum is None:
         return None

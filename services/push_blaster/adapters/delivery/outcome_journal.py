@@ -189,8 +189,19 @@ def _write_delivery(delivery: Delivery) -> Sequence[Any]:
     )
     if not delivery.dead_devices:
         return outcome
-    dead = [(d.address.token, d.address.kind, d.reason) for d in delivery.dead_devices]
-    return (*outcome, dead)
+    return (*outcome, [_write_dead(device) for device in delivery.dead_devices])
+
+
+def _write_dead(device: DeadDevice) -> Sequence[Any]:
+    since = () if device.since is None else (device.since,)
+    return (device.address.token, device.address.kind, device.reason, *since)
+
+
+def _read_dead(
+    user_id: UUID, token: str, kind: str, reason: str, since: str | None = None
+) -> DeadDevice:
+    instant = datetime.fromisoformat(since) if since else None
+    return DeadDevice(user_id, Address(token, kind), reason, instant)
 
 
 def _read_delivery(
@@ -198,10 +209,10 @@ def _read_delivery(
     outcome: str,
     provider_id: str | None,
     reason: str | None,
-    dead: Sequence[tuple[str, str, str]] = (),
+    dead: Sequence[Sequence[str]] = (),
 ) -> Delivery:
     user_id = UUID(user)
-    devices = tuple(DeadDevice(user_id, Address(token, kind), why) for token, kind, why in dead)
+    devices = tuple(_read_dead(user_id, *values) for values in dead)
     return Delivery(user_id, Outcome(outcome), provider_id, reason, dead_devices=devices)
 
 

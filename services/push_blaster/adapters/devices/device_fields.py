@@ -126,11 +126,16 @@ def _find_faults(device: Device, now: datetime) -> dict[str, str]:
     """Return the faults of fields that are valid one by one, but do not fit together."""
     if device.last_seen_at and device.last_seen_at > now + SKEW:
         return {"lastSeenAt": "lies in the future."}
+    if device.kind in _OF_APPLE and not _APPLE_TOKEN.fullmatch(device.token):
+        return {"token": "is no device token of Apple: 64 or more hexadecimal digits."}
     schemes = _SCHEMES.get(device.kind)
     fault = find_url_fault(device.token, schemes) if schemes else None
     return {"token": f"{fault}."} if fault else {}
 
 
+_OF_APPLE: Final = frozenset({DeviceKind.APNS, DeviceKind.APNS_SANDBOX})
+#: Apple says that the length may change.
+_APPLE_TOKEN: Final = re.compile(r"([0-9A-Fa-f]{2}){32,100}")
 _SCHEMES: Final[Mapping[str, tuple[str, ...]]] = {
     DeviceKind.WEBPUSH: ("https",),
     DeviceKind.WEBHOOK: ("https", "http"),

@@ -13,12 +13,14 @@ from typing import Final, NamedTuple
 from chassis.postgres import Connection
 from chassis.rows import execute, fetch_all, fetch_one, fetch_value, fetch_values
 from push_blaster.domain.delivery.ledger import LedgerPage
-from push_blaster.domain.devices.device import OF_OTHER_PROJECT, Address, DeadDevice
+from push_blaster.domain.devices.device import MISPLACED, Address, DeadDevice
 
 DeadByInstant = Mapping[datetime, Sequence[DeadDevice]]
 
 #: Such a device is doubted, whatever the other outcomes of its batch are.
-_OF_OTHER_PROJECT: Final = f"reason LIKE '___ {OF_OTHER_PROJECT}%%'"
+_OF_OTHER_PROJECT: Final = (
+    "reason LIKE ANY (ARRAY[" + ", ".join(f"'___ {sign}%%'" for sign in MISPLACED) + "])"
+)
 _ON_PAGE: Final = """execution_id = %(execution_id)s AND position = %(position)s
            AND is_test = %(is_test)s AND batch = %(batch)s"""
 
@@ -33,14 +35,18 @@ class Verdict(NamedTuple):
 def insert_reported(
     connection: Connection, page: LedgerPage, dead: Sequence[DeadDevice], now: datetime
 ) -> None:
-    """Record devices that were called dead, of users whose messages are still claimed."""
+    """Record devices that were called dead, of users whose messages are still claimed.
+
+    A device that its provider calls dead since an instant lives if it was registered after that.
+    """
     sql = """
         INSERT INTO doubted_devices (execution_id, position, is_test, batch, token, user_id, kind,
                                      reason, doubted_at, is_doubted)
         SELECT DISTINCT ON (token) d.execution_id, d.position, d.is_test, d.batch, v.token,
-               v.user_id, v.kind, v.reason, %(now)s, false
+               v.user_id, v.kind, v.reason, least(v.since, %(now)s), false
           FROM unnest(%(tokens)s::text[], %(users)s::uuid[], %(kinds)s::text[],
-                      %(reasons)s::text[]) AS v (token, user_id, kind, reason)
+                      %(reasons)s::text[], %(since)s::timestamptz[])
+               AS v (token, user_id, kind, reason, since)
           JOIN deliveries d ON d.user_id = v.user_id
          WHERE d.execution_id = %(execution_id)s AND d.position = %(position)s
            AND d.is_test = %(is_test)s AND d.batch = %(batch)s AND d.state = 'claimed'
@@ -56,6 +62,7 @@ def insert_reported(
         "users": [d.user_id for d in dead],
         "kinds": [d.address.kind for d in dead],
         "reasons": [d.reason for d in dead],
+        "since": [d.since for d in dead],
     }
     execute(connection, sql, values)
 

@@ -1,9 +1,13 @@
 """One rule for every answer from outside: a fault in it concerns only its own message."""
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Final, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, auto
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
+import orjson
 import structlog
 
 from push_blaster.domain.delivery.message import Delivery, Outcome, storable
@@ -15,6 +19,41 @@ log = structlog.get_logger()
 MAX_BODY: Final = 4_096
 
 Answer = TypeVar("Answer")
+
+
+class Advice(Enum):
+    """The next action after an answer that is not final."""
+
+    RETRY = auto()
+    RENEW_TOKEN = auto()
+    #: The provider refuses us, and not a message: nothing goes to it until somebody mends that.
+    PAUSE = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """The meaning of a provider's answer: a final outcome or an advice, with the reason.
+
+    Shape: `is_over_quota` says that the provider gets too many messages from us; `dead_since` is
+    when a dead device ended, if the provider says it.
+    Units: `pause_s` is how long to wait if the answer does not say; None means the usual backoff.
+    """
+
+    meaning: Outcome | Advice
+    reason: str | None = None
+    provider_id: str | None = None
+    pause_s: float | None = None
+    is_over_quota: bool = False
+    dead_since: datetime | None = None
+
+
+def read_object(body: bytes) -> Mapping[str, Any]:
+    """Return the JSON object of an answer's body; an empty one if the body is something else."""
+    try:
+        document = orjson.loads(body)
+    except ValueError:
+        return {}
+    return document if isinstance(document, Mapping) else {}
 
 
 def explain(status: str, hint: str, text: str) -> str:

@@ -3,14 +3,18 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum, auto
 from typing import Any, Final
 
 import orjson
 
-from push_blaster.adapters.transports.answers import explain
+from push_blaster.adapters.transports.answers import Advice, Judgement, explain, read_object
+from push_blaster.adapters.transports.apns_payload import (
+    APNS_PRIORITY,
+    WAKES_EXTENSION,
+    describe_aps,
+)
 from push_blaster.adapters.transports.webpush_payload import list_buttons
-from push_blaster.domain.automations.content import Content, Priority, given, once_per_content
+from push_blaster.domain.automations.content import Content, given, once_per_content
 from push_blaster.domain.automations.overrides import merge, merge_part
 from push_blaster.domain.delivery.message import Message, Outcome
 from push_blaster.domain.devices.device import OF_OTHER_PROJECT
@@ -19,28 +23,7 @@ from push_blaster.domain.devices.device import OF_OTHER_PROJECT
 MAX_BYTES: Final = 4_096
 #: How long to wait after a 429 without `Retry-After`, as Google advises.
 QUOTA_PAUSE_S: Final = 60.0
-_APNS_PRIORITY: Final = {Priority.HIGH: "10", Priority.NORMAL: "5"}
 _FCM_ERROR: Final = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
-
-
-class Advice(Enum):
-    """The next action after an answer that is not final."""
-
-    RETRY = auto()
-    RENEW_TOKEN = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """The meaning of an answer of FCM: a final outcome or an advice, with the reason.
-
-    Units: `pause_s` is how long to wait if the answer does not say; None means the usual backoff.
-    """
-
-    meaning: Outcome | Advice
-    reason: str | None = None
-    provider_id: str | None = None
-    pause_s: float | None = None
 
 
 #: Stand for the tag and the expiry of a message until they are known; no document has NUL.
@@ -86,15 +69,7 @@ _OURS: Final[Mapping[str, Mapping[str, Any]]] = {
 
 
 def _describe_platforms(content: Content) -> Mapping[str, Mapping[str, Any]]:
-    aps = given(
-        sound=content.sound,
-        badge=content.badge,
-        category=content.category,
-        thread_id=content.thread_id,
-        interruption_level=content.interruption_level,
-        mutable_content=1,  # wakes the app's extension, which shows images and reports deliveries
-    )
-    priority = {"apns-priority": _APNS_PRIORITY[content.priority], "apns-expiration": _EXPIRY}
+    priority = {"apns-priority": APNS_PRIORITY[content.priority], "apns-expiration": _EXPIRY}
     look = given(
         channel_id=content.android_channel_id,
         sound=content.sound,
@@ -107,7 +82,7 @@ def _describe_platforms(content: Content) -> Mapping[str, Mapping[str, Any]]:
             "notification": look,
         },
         "apns": {
-            "payload": {"aps": {name.replace("_", "-"): value for name, value in aps.items()}},
+            "payload": {"aps": {**describe_aps(content), **WAKES_EXTENSION}},
             "headers": priority,
         },
         "webpush": {
@@ -159,7 +134,7 @@ def _keep_receipt(platforms: bytes, message: Message) -> bytes:
 
 def read_answer(status: int, body: bytes) -> Judgement:
     """Return the meaning of FCM's answer, by its error code, else by the HTTP status."""
-    document = _parse(body)
+    document = read_object(body)
     if 200 <= status < 300:
         return _read_success(status, document)
     error = document.get("error")
@@ -172,15 +147,21 @@ def read_answer(status: int, body: bytes) -> Judgement:
     pause_s = QUOTA_PAUSE_S if status == 429 else None
     is_dead = code == "UNREGISTERED" or (status == 400 and _blames_token(error))
     meaning = Outcome.TOKEN_DEAD if is_dead else _meaning(status, code)
-    return Judgement(meaning, explain(head, hint, text), pause_s=pause_s)
+    return Judgement(
+        meaning=meaning,
+        reason=explain(head, hint, text),
+        pause_s=pause_s,
+        is_over_quota=status == 429,
+    )
 
 
 def _read_success(status: int, document: Mapping[str, Any]) -> Judgement:
     """Return sent if the answer names the message; else it is unknown who answered, and what."""
     name = document.get("name")
     if isinstance(name, str) and name:
-        return Judgement(Outcome.SENT, provider_id=name)
-    return Judgement(Outcome.IN_DOUBT, f"{status} without the name of a message")
+        return Judgement(meaning=Outcome.SENT, provider_id=name)
+    reason = f"{status} without the name of a message"
+    return Judgement(meaning=Outcome.IN_DOUBT, reason=reason)
 
 
 #: Codes that decide the outcome of a message, whatever the HTTP status is.
@@ -245,11 +226,3 @@ def _find_code(error: Mapping[str, Any]) -> str | None:
 def _mappings(items: object) -> list[Mapping[str, Any]]:
     """Return the mappings in a list of JSON; none if the value is not a list."""
     return [i for i in items if isinstance(i, Mapping)] if isinstance(items, list) else []
-
-
-def _parse(body: bytes) -> Mapping[str, Any]:
-    try:
-        document = orjson.loads(body)
-    except ValueError:
-        return {}
-    return document if isinstance(document, Mapping) else {}

@@ -6,7 +6,7 @@ The thread only moves bytes; the calling threads write the messages and interpre
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,7 +36,7 @@ class Answer:
 
     Shape: `fault` is libcurl's code; then `has_begun` says whether a part of the request may have
     left, and `status` is 0 unless the answer broke off after its status. `is_cut_off` says that the
-    caller had stopped waiting.
+    caller had stopped waiting. `named` is the value of the header that the multiplexer looks for.
     Units: `retry_after_s` is 0 if the answer has no `Retry-After`.
     """
 
@@ -48,15 +48,22 @@ class Answer:
     text: str = ""
     has_begun: bool = True
     is_cut_off: bool = False
+    named: str = ""
 
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """A request: the message that it is `about`, its headers, and its body."""
+    """A request: the message that it is `about`, its headers, and its body.
+
+    Shape: without a `url` it goes to that of the multiplexer. `token` is the credential in the
+    headers.
+    """
 
     about: Any
     headers: Sequence[str]
     body: bytes
+    token: str = ""
+    url: str | None = None
     tries: int = 0
 
 
@@ -76,11 +83,17 @@ class Call:
 
 
 class Multiplexer:
-    """Posts to one URL; any number of threads may submit requests at once."""
+    """Posts to one URL, or to those of the requests; any number of threads may submit requests."""
 
-    def __init__(self, url: str, answer_timeout_s: float, ca_file: Path | None) -> None:
-        """Take the URL, how long an answer may take, and the file of a private CA."""
+    def __init__(
+        self, url: str, answer_timeout_s: float, ca_file: Path | None, *, header: str = ""
+    ) -> None:
+        """Take the URL, how long an answer may take, and the file of a private CA.
+
+        Shape: `header` is the name of the header of an answer that the caller wants.
+        """
         self._url = url
+        self._header = header.lower().encode()
         self._timeout_ms = int(answer_timeout_s * 1_000)
         self._ca_file = ca_file
         self._submitted: SimpleQueue[tuple[Call, Sequence[Request]]] = SimpleQueue()
@@ -130,6 +143,8 @@ class Multiplexer:
         handle.setopt(pycurl.READFUNCTION, flight.read)
         handle.setopt(pycurl.WRITEFUNCTION, flight.pieces.append)
         handle.setopt(pycurl.MAXFILESIZE, MAX_ANSWER)
+        if self._header:
+            handle.setopt(pycurl.HEADERFUNCTION, flight.look_for(self._header))
         if self._ca_file:
             handle.setopt(pycurl.CAINFO, str(self._ca_file))
         return handle
@@ -138,7 +153,7 @@ class Multiplexer:
 class _Flight:
     """One reusable handle of libcurl, and the request that it carries."""
 
-    __slots__ = ("call", "handle", "has_begun", "headers", "pieces", "request")
+    __slots__ = ("call", "handle", "has_begun", "headers", "named", "pieces", "request", "url")
 
     def __init__(self) -> None:
         self.handle: Any = None
@@ -146,12 +161,18 @@ class _Flight:
         self.request: Request
         self.pieces: list[bytes] = []
         self.headers: Sequence[str] | None = None
+        self.url: str | None = None
+        self.named = ""
         self.has_begun = False
 
     def load(self, call: Call, request: Request) -> None:
         self.call, self.request, self.has_begun = call, request, False
         self.pieces.clear()
+        self.named = ""
         request.tries += 1
+        if request.url is not self.url:
+            self.url = request.url
+            self.handle.setopt(pycurl.URL, request.url)
         self.handle.setopt(pycurl.POSTFIELDSIZE, len(request.body))
         if request.headers is not self.headers:
             self.headers = request.headers
@@ -161,6 +182,16 @@ class _Flight:
         """Return the whole body, which fits libcurl's buffer."""
         self.has_begun = True
         return self.request.body
+
+    def look_for(self, header: bytes) -> Callable[[bytes], None]:
+        """Return what reads each line of an answer's head, and keeps the value of `header`."""
+
+        def read_line(line: bytes) -> None:
+            name, _, value = line.partition(b":")
+            if name.lower() == header:
+                self.named = value.strip().decode("latin-1")
+
+        return read_line
 
 
 class _Loop:
@@ -236,6 +267,7 @@ class _Loop:
         flight = self._end(handle)
         body = b"".join(flight.pieces)
         answer = Answer(flight.request, status, body, pause, has_begun=flight.has_begun)
+        answer.named = flight.named
         return flight.call, answer
 
     def _give_answers(self, found: list[tuple[Call, Answer]]) -> None:

@@ -1,7 +1,7 @@
 """The content of a message for a browser, before its encryption."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -47,15 +47,15 @@ def _shape_of(content: Content) -> _Shape:
         notification=merged.get("notification", {}),
         whole=given(badge=content.badge),
         data=merged.get("data", {}),
-        headers=tuple(_write_lines(merged.get("headers", {}))),
+        headers=tuple(write_own_headers(merged.get("headers", {}), _OUR_HEADERS)),
     )
 
 
-def _write_lines(headers: Mapping[str, object]) -> Iterator[str]:
-    """Yield the lines of the headers that a push may set."""
+def write_own_headers(headers: Mapping[str, object], ours: Container[str]) -> Iterator[str]:
+    """Yield the lines of the headers that a push may set: all that fit but `ours`."""
     for name, value in headers.items():
-        is_own = name.casefold() in _OUR_HEADERS or not _HEADER_NAME.fullmatch(name)
-        if not is_own and _HEADER_VALUE.fullmatch(str(value)):
+        is_ours = name.casefold() in ours or not _HEADER_NAME.fullmatch(name)
+        if not is_ours and _HEADER_VALUE.fullmatch(str(value)):
             yield f"{name}: {value}"
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from datetime import datetime
 from enum import StrEnum
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -71,7 +72,8 @@ class Delivery(NamedTuple):
     `NOT_SENT` means that the send never began (a stop came first), so the claim may be given back;
     `IN_DOUBT`, that the send began and its answer never came; `DRY_RUN`, that the message was only
     tried out; `DEFERRED`, that the provider surely did not take it, and that it will be tried
-    again. A user with several devices may have dead ones among them, whatever the outcome.
+    again. A user with several devices may have dead ones among them, whatever the outcome. A device
+    that is dead may be so since an instant that the provider names.
     Units: `retry_after_s` is the pause that the provider asks for; `is_over_quota` means that the
     provider refused because it gets too many messages.
     """
@@ -83,6 +85,7 @@ class Delivery(NamedTuple):
     retry_after_s: float | None = None
     is_over_quota: bool = False
     dead_devices: tuple[DeadDevice, ...] = ()
+    dead_since: datetime | None = None
 
 
 def with_storable_texts(delivery: Delivery) -> Delivery:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Final, NamedTuple
@@ -28,6 +29,8 @@ class DeviceKind(StrEnum):
 
     FCM = "fcm"  # by a registration token of Firebase
     FID = "fid"  # by an installation id of Firebase
+    APNS = "apns"  # by a device token of Apple, in the environment of the settings
+    APNS_SANDBOX = "apns_sandbox"  # by a device token of an app that Xcode installed
     WEBPUSH = "webpush"  # by a browser's subscription: its endpoint, and two keys
     WEBHOOK = "webhook"  # by a URL that takes the message as JSON
     FILE = "file"  # by a line of the file of sent messages
@@ -46,25 +49,33 @@ class Address(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DeadDevice:
-    """A device that its provider reported as dead, and why."""
+    """A device that its provider reported as dead, why, and since when, if the provider says it."""
 
     user_id: UUID
     address: Address
     reason: str
+    since: datetime | None = None
 
 
 #: The error code of a device that registered with another project at its provider.
 OF_OTHER_PROJECT: Final = "SENDER_ID_MISMATCH"
+#: What Apple says of a device token that belongs to another app.
+OF_OTHER_TOPIC: Final = "DeviceTokenNotForTopic"
+#: How the reason of a token that Apple does not know begins, if Apple knows hardly any of them.
+OF_OTHER_ENVIRONMENT: Final = "BadDeviceToken of most devices"
+#: The errors of a device that registered elsewhere; its provider may still reach it.
+MISPLACED: Final = (OF_OTHER_PROJECT, OF_OTHER_TOPIC, OF_OTHER_ENVIRONMENT)
 
 
 def is_of_other_project(reason: str | None) -> bool:
     """Return whether a message failed because its device registered with another project.
 
-    That is a fault of the set-up, so nobody but an operator calls the device dead.
+    Another app or another environment of Apple is the same. That is a fault of the set-up, so
+    nobody but an operator calls the device dead.
 
     Shape: the reason begins with an HTTP status and the provider's code.
     """
-    return (reason or "").partition(" ")[2].startswith(OF_OTHER_PROJECT)
+    return (reason or "").partition(" ")[2].startswith(MISPLACED)
 
 
 def hide_token(token: str) -> str:

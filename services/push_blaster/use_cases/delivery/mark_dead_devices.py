@@ -78,9 +78,10 @@ def _describe_set_up(page: LedgerPage, reasons: Sequence[str]) -> Violation:
     """Return the finding; it is written down once for each push."""
     text = (
         f"{number_of(len(reasons), 'device')} of batch {page.batch} of push {page.position} "
-        "registered with another project than the one that sends (FIREBASE_PROJECT_ID), and "
+        "registered with another project, app or environment than the one that sends "
+        "(FIREBASE_PROJECT_ID, APNS_TOPIC, APNS_ENVIRONMENT), and "
         "later batches may have more. The set-up is at fault: the devices were kept, and messages "
-        "to them count as failed. If the project is right, mark the devices as dead on the page of "
+        "to them count as failed. If the set-up is right, mark the devices as dead on the page of "
         f"the execution, or with POST /api/executions/{page.execution_id}/dead-devices; the apps "
         f"then have to register again. The first reason: {reasons[0]}"
     )

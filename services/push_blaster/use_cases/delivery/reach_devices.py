@@ -85,7 +85,9 @@ def _with_dead_device(delivery: Delivery, message: Message) -> Delivery:
     if not is_reported:
         return delivery
     address = Address(message.device_token, message.device_kind, message.device_keys)
-    dead = DeadDevice(message.user_id, address, storable(delivery.reason) or "dead")
+    dead = DeadDevice(
+        message.user_id, address, storable(delivery.reason) or "dead", delivery.dead_since
+    )
     return delivery._replace(dead_devices=(dead,))
 
 

@@ -183,7 +183,10 @@ def _register_one(
 
 
 #: The devices that a user has; of the other kinds, a message goes to any address that is named.
-OF_USERS: Final = (DeviceKind.FCM, DeviceKind.FID, DeviceKind.WEBPUSH)
+OF_USERS: Final = (
+    *(DeviceKind.FCM, DeviceKind.FID, DeviceKind.APNS, DeviceKind.APNS_SANDBOX),
+    DeviceKind.WEBPUSH,
+)
 _CLOCK: Final = "lastSeenAt"
 _ARRIVAL: Final = "is ignored; one device counts by its arrival here. Lists count by lastSeenAt."
 

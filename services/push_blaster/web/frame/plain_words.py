@@ -7,7 +7,7 @@ A message names its setting or field in brackets, for the API, the log and the e
 import re
 from typing import Final
 
-_SETTING: Final = r"\b(?:PUSH|CADENCE|FCM|FIREBASE|WEBHOOK|WEBPUSH|LOG|METRICS)_[A-Z0-9_]+\b"
+_SETTING: Final = r"\b(?:PUSH|CADENCE|FCM|APNS|FIREBASE|WEBHOOK|WEBPUSH|LOG|METRICS)_[A-Z0-9_]+\b"
 _FIELD: Final = (
     r"\b(?:settings|schedule|audienceCriteria|safeguards|pushSequence)(?:\.\w+|\[\d+\])+"
 )

@@ -66,6 +66,8 @@ MODES: Final[Mapping[str, str]] = {
 DEVICE_KINDS: Final[Mapping[str, str]] = {
     "fcm": "App, Firebase token",
     "fid": "App, Firebase id",
+    "apns": "iOS app, token of Apple",
+    "apns_sandbox": "iOS app, token of Apple's sandbox",
     "webpush": "Browser",
     "webhook": "Webhook",
     "file": "File of sent messages",

@@ -39,10 +39,10 @@ def a_message(kind: str, dice: random.Random) -> Message:
     )
 
 
-@pytest.mark.parametrize("kind", ["fcm", "fid", "webpush"])
+@pytest.mark.parametrize("kind", ["fcm", "fid", "apns", "apns_sandbox", "webpush"])
 def test_a_message_is_too_long_if_and_only_if_its_bytes_are(kind: str) -> None:
     dice = random.Random(kind)  # noqa: S311 - repeatable, no secret
-    limit = "fcm" if kind == "fid" else kind
+    limit = {"fid": "fcm", "apns_sandbox": "apns"}.get(kind, kind)
 
     found = set()
     for _ in range(3_000):

@@ -68,8 +68,9 @@ def test_another_page_has_a_journal_of_its_own(tmp_path: Path, page: LedgerPage)
 
 def test_dead_devices_are_read_back_with_their_reasons(tmp_path: Path) -> None:
     dead = DeadDevice(ALICE, Address("https://push.test/ä", "webpush"), "410 Gone")
+    since = DeadDevice(ALICE, Address("ab" * 32, "apns"), "410 Unregistered", NOW)
     entry = JournalEntry(
-        NOW, (Delivery(ALICE, Outcome.SENT, dead_devices=(dead,)), *FAILED.deliveries)
+        NOW, (Delivery(ALICE, Outcome.SENT, dead_devices=(dead, since)), *FAILED.deliveries)
     )
 
     _journal(tmp_path).append(entry)

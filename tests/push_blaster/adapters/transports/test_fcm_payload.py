@@ -12,7 +12,8 @@ from firebase_admin._messaging_encoder import MessageEncoder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from push_blaster.adapters.transports.fcm_payload import Advice, encode_message, read_answer
+from push_blaster.adapters.transports.answers import Advice
+from push_blaster.adapters.transports.fcm_payload import encode_message, read_answer
 from push_blaster.domain.automations.content import (
     PLAIN,
     Action,

@@ -1,6 +1,5 @@
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -11,7 +10,6 @@ from uuid import UUID
 import pytest
 
 from chassis.clock import utc_now
-from push_blaster.adapters.transports import multiplexer
 from push_blaster.adapters.transports.fcm_transport import FcmOptions, FcmTransport
 from push_blaster.adapters.transports.google_tokens import SCOPE, GoogleTokens
 from push_blaster.domain.delivery.message import (
@@ -125,15 +123,6 @@ def test_a_message_arrives_as_fcm_v1_asks_for_it(
     assert google.claims[0]["iss"] == "push@garden.test"
 
 
-@pytest.mark.slow
-def test_many_messages_share_few_connections(transport: FcmTransport, fcm: FcmServer) -> None:
-    sent = send(transport, *[f"ok-{n}" for n in range(1_500)])
-
-    assert {d.outcome for d in sent.values()} == {Outcome.SENT}
-    assert len({m["token"] for m in fcm.received}) == len(fcm.received) == 1_500
-    assert fcm.connections <= 16
-
-
 @pytest.mark.parametrize(
     ("token", "outcome", "reason"),
     [
@@ -213,43 +202,6 @@ def test_what_passes_is_left_for_later_with_what_the_provider_advises(
     assert delivery.retry_after_s == pause_s
     assert fcm.attempts[token] == 1
     assert time.monotonic() - begun < 1, "nobody waits for it here"
-
-
-def test_no_answer_leaves_a_message_in_doubt(fcm: FcmServer, tokens: GoogleTokens) -> None:
-    hasty = FcmTransport(options_for(fcm, answer_timeout=timedelta(seconds=1)), tokens)
-
-    delivery = send(hasty, "hang", "ok-1")["hang"]
-    hasty.close()
-
-    assert delivery.outcome is Outcome.IN_DOUBT
-    assert (delivery.reason or "").startswith("no answer")
-    assert fcm.attempts["hang"] == 1
-
-
-def test_a_killed_connection_leaves_what_was_on_it_in_doubt_and_loses_nobody(
-    transport: FcmTransport, fcm: FcmServer
-) -> None:
-    outcomes = send(transport, "cut", *[f"ok-{n}" for n in range(300)])
-
-    assert outcomes["cut"].outcome is Outcome.IN_DOUBT
-    assert {d.outcome for d in outcomes.values()} <= {Outcome.SENT, Outcome.IN_DOUBT}
-    received = {m["token"] for m in fcm.received}
-    sent = {token for token, d in outcomes.items() if d.outcome is Outcome.SENT}
-    assert sent <= received
-    again = send(transport, "ok-again")
-    assert again["ok-again"].outcome is Outcome.SENT
-
-
-def test_a_connection_that_takes_no_more_is_replaced(
-    transport: FcmTransport, fcm: FcmServer
-) -> None:
-    tokens = [f"goaway-1-{n}" if n % 50 == 0 else f"ok-{n}" for n in range(300)]
-
-    outcomes = send(transport, *tokens)
-
-    assert {d.outcome for d in outcomes.values()} <= {Outcome.SENT, Outcome.IN_DOUBT}
-    assert fcm.connections > 1
-    assert max(fcm.attempts.values()) <= 2
 
 
 def test_a_refused_token_is_renewed_once(
@@ -349,59 +301,6 @@ def test_a_key_that_is_none_is_named() -> None:
         GoogleTokens(account, None)
 
 
-def test_an_fcm_that_is_not_there_is_named_and_nobody_is_in_doubt(
-    fcm: FcmServer, tokens: GoogleTokens
-) -> None:
-    transport = FcmTransport(options_for(fcm, base_url="https://localhost:9"), tokens)
-
-    outcomes = send(transport, "ok-1", "ok-2")
-    transport.close()
-
-    assert {d.outcome for d in outcomes.values()} == {Outcome.DEFERRED}
-    assert "FCM cannot be reached" in (outcomes["ok-1"].reason or "")
-
-
-def test_a_certificate_of_a_stranger_is_refused(
-    fcm: FcmServer, tokens: GoogleTokens, tmp_path: Path
-) -> None:
-    (tmp_path / "other").mkdir()
-    with run_fcm_server(tmp_path / "other") as other:
-        options = options_for(fcm, base_url=other.url)
-        with pytest.raises(TransportUnavailableError, match="cannot be reached"):
-            list(FcmTransport(options, tokens).send([a_message(1, "ok")], lambda: False))
-
-    assert not other.requests
-
-
-def test_a_message_that_is_too_large_never_leaves(transport: FcmTransport, fcm: FcmServer) -> None:
-    large = Message(UUID(int=1), "ok-1", "T", "ä" * 2_048, "", "tag")
-
-    (delivery,) = transport.send([large], lambda: False)
-
-    assert delivery.outcome is Outcome.FAILED
-    assert "FCM takes 4096" in (delivery.reason or "")
-    assert not fcm.requests
-
-
-@pytest.mark.slow
-def test_a_stop_takes_effect_at_once_and_accounts_for_everybody(
-    transport: FcmTransport, fcm: FcmServer
-) -> None:
-    begun = time.monotonic()
-    messages = [a_message(n, "hang" if n % 2 else f"ok-{n}") for n in range(4_000)]
-
-    deliveries = list(transport.send(messages, lambda: time.monotonic() - begun > 0.3))
-
-    assert time.monotonic() - begun < 2
-    assert len({d.user_id for d in deliveries}) == 4_000
-    counted = {o: sum(d.outcome is o for d in deliveries) for o in Outcome}
-    assert counted[Outcome.SENT] + counted[Outcome.IN_DOUBT] + counted[Outcome.NOT_SENT] == 4_000
-    assert counted[Outcome.NOT_SENT] > 0
-    untouched = {d.user_id for d in deliveries if d.outcome is Outcome.NOT_SENT}
-    reached = {UUID(int=int(m["token"].removeprefix("ok-"))) for m in fcm.received}
-    assert not untouched & reached
-
-
 def test_a_stop_that_comes_while_the_token_is_awaited_leaves_every_message_unsent(
     transport: FcmTransport, fcm: FcmServer, google: TokenServer
 ) -> None:
@@ -429,41 +328,6 @@ def test_a_stop_that_comes_while_the_token_is_renewed_sends_nothing_again(
     assert [m["token"] for m in fcm.received] == ["ok-0"]
 
 
-def test_a_success_that_names_no_message_is_no_proof(transport: FcmTransport) -> None:
-    """A proxy that answers 200 with a page of its own has taken nothing, or everything."""
-    delivery = send(transport, "nonsense")["nonsense"]
-
-    assert delivery.outcome is Outcome.IN_DOUBT
-    assert delivery.reason == "200 without the name of a message"
-
-
-def test_an_answer_that_is_too_long_is_broken_off_and_judged_by_its_status(
-    fcm: FcmServer, tokens: GoogleTokens, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(multiplexer, "MAX_ANSWER", 20)
-    transport = FcmTransport(options_for(fcm), tokens)
-
-    outcomes = send(transport, "ok-1", "down", "page")
-    transport.close()
-
-    assert outcomes["ok-1"].reason == "200 without the name of a message"
-    assert {token: d.outcome for token, d in outcomes.items()} == {
-        "ok-1": Outcome.IN_DOUBT,
-        "down": Outcome.DEFERRED,
-        "page": Outcome.FAILED,
-    }
-
-
-def test_few_streams_a_connection_are_respected(tmp_path: Path, tokens: GoogleTokens) -> None:
-    (tmp_path / "narrow").mkdir()
-    with run_fcm_server(tmp_path / "narrow", max_streams=3) as narrow:
-        transport = FcmTransport(options_for(narrow), tokens)
-        outcomes = send(transport, *[f"ok-{n}" for n in range(100)])
-        transport.close()
-
-    assert {d.outcome for d in outcomes.values()} == {Outcome.SENT}
-
-
 def test_a_dry_run_is_checked_by_the_provider_and_delivers_nothing(
     fcm: FcmServer, tokens: GoogleTokens
 ) -> None:
@@ -479,28 +343,6 @@ def test_a_dry_run_is_checked_by_the_provider_and_delivers_nothing(
     assert fcm.validated == 2
 
 
-def test_a_message_whose_connection_dies_is_never_sent_again_behind_our_back(
-    transport: FcmTransport, fcm: FcmServer
-) -> None:
-    send(transport, *[f"ok-warm-{n}" for n in range(20)])
-
-    outcomes = send(transport, "cut-1-a", *[f"ok-{n}" for n in range(50)])
-
-    assert outcomes["cut-1-a"].outcome is Outcome.IN_DOUBT
-    assert max(fcm.attempts.values()) == 1
-
-
-@pytest.mark.parametrize("word", ["refused", "reset"])
-def test_a_stream_that_is_closed_ends_in_one_outcome(
-    transport: FcmTransport, fcm: FcmServer, word: str
-) -> None:
-    outcomes = send(transport, f"{word}-1-a", *[f"ok-{n}" for n in range(50)])
-
-    assert outcomes[f"{word}-1-a"].outcome in {Outcome.IN_DOUBT, Outcome.DEFERRED}
-    assert {outcomes[f"ok-{n}"].outcome for n in range(50)} == {Outcome.SENT}
-    assert fcm.attempts[f"{word}-1-a"] == 1
-
-
 def test_a_token_that_expires_in_mid_send_is_renewed_and_nobody_is_lost(
     transport: FcmTransport, fcm: FcmServer, google: TokenServer
 ) -> None:
@@ -514,32 +356,3 @@ def test_a_token_that_expires_in_mid_send_is_renewed_and_nobody_is_lost(
 
     assert {d.outcome for found in outcomes for d in found.values()} == {Outcome.SENT}
     assert len(google.claims) == 2, "asked once, whoever notices"
-
-
-@pytest.mark.slow
-def test_threads_share_the_connections(transport: FcmTransport, fcm: FcmServer) -> None:
-    with ThreadPoolExecutor(8) as threads:
-        batches = [[f"ok-{n}-{m}" for m in range(200)] for n in range(8)]
-        outcomes = list(threads.map(lambda batch: send(transport, *batch), batches))
-
-    assert [len(found) for found in outcomes] == [200] * 8
-    assert len({m["token"] for m in fcm.received}) == len(fcm.received) == 1_600
-    assert fcm.connections <= 16
-
-
-@pytest.mark.slow
-def test_a_mix_of_answers_gives_everybody_exactly_one_outcome(
-    transport: FcmTransport, fcm: FcmServer
-) -> None:
-    words = {0: "unregistered", 50: "busy", 75: "down", 90: "malformed"}
-    tokens = [f"{words.get(n % 100, 'ok')}-x-{n}" for n in range(2_000)]
-
-    outcomes = send(transport, *tokens)
-
-    counted = Counter(d.outcome for d in outcomes.values())
-    assert counted == {
-        Outcome.SENT: 1_920,
-        Outcome.TOKEN_DEAD: 40,
-        Outcome.DEFERRED: 40,
-    }
-    assert max(fcm.attempts.values()) == 1

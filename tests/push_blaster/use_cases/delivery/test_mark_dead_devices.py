@@ -316,14 +316,15 @@ def test_doubted_devices_are_kept_in_mind_until_somebody_marks_them_dead(bench: 
 class _OtherProject(_Provider):
     """Says of the first `foreign` devices that another project registered them."""
 
-    def __init__(self, foreign: int, dead: int = 0) -> None:
+    def __init__(self, foreign: int, dead: int = 0, code: str = "403 SENDER_ID_MISMATCH") -> None:
         super().__init__(dead)
         self._foreign = foreign
+        self._code = code
 
     def _answer(self, message: Message) -> Delivery:
         if self._foreign:
             self._foreign -= 1
-            reason = "403 SENDER_ID_MISMATCH: the device registered with another project"
+            reason = f"{self._code}: the device registered with another project"
             return Delivery(message.user_id, Outcome.FAILED, reason=reason)
         return super()._answer(message)
 
@@ -345,6 +346,50 @@ def test_a_device_of_another_project_dies_only_by_an_operator(
     assert violations(bench) == [("devices_of_other_project", "warning")]
     assert mark_doubted_devices(bench.database, execution.id) == foreign
     assert _marked(bench, execution.id) == dead + foreign
+
+
+@pytest.mark.parametrize(
+    "code", ["400 DeviceTokenNotForTopic", "400 BadDeviceToken of most devices"]
+)
+def test_a_device_of_another_app_or_environment_of_apple_dies_only_by_an_operator(
+    bench: Bench, code: str
+) -> None:
+    _change(bench, _OtherProject(foreign=10, dead=5, code=code))
+
+    execution = bench.run(bench.start(parameters={"users": 40}, settings=UNTESTED))
+
+    assert (_marked(bench, execution.id), len(_doubted(bench, execution.id))) == (5, 10)
+    assert violations(bench) == [("devices_of_other_project", "warning")]
+
+
+class _Apple(_Provider):
+    """Says of every device that it is dead for three days, and of the first, when it was seen."""
+
+    def __init__(self, bench: Bench, seen_ago: timedelta) -> None:
+        super().__init__(dead=1)
+        self._bench = bench
+        self._seen_ago = seen_ago
+
+    def _answer(self, message: Message) -> Delivery:
+        answer = super()._answer(message)
+        if answer.outcome is Outcome.SENT:
+            return answer
+        device = Device(message.device_token, message.user_id)
+        with self._bench.database.transaction() as connection:
+            upsert_devices(connection, [device], self._bench.now - self._seen_ago)
+        return answer._replace(dead_since=self._bench.now - timedelta(days=3))
+
+
+@pytest.mark.parametrize(("seen_days_ago", "marked"), [(2, 0), (4, 1)])
+def test_a_device_that_was_registered_after_its_provider_calls_it_dead_stays_alive(
+    bench: Bench, seen_days_ago: int, marked: int
+) -> None:
+    _change(bench, _Apple(bench, timedelta(days=seen_days_ago)))
+
+    execution = bench.run(bench.start(parameters={"users": 20}, settings=UNTESTED))
+
+    assert _marked(bench, execution.id) == marked
+    assert _states(bench, execution.id) == {"sent": 19, "token_dead": 1}
 
 
 def test_devices_of_another_project_do_not_make_dead_ones_more_credible(bench: Bench) -> None:

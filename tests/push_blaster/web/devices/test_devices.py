@@ -1,6 +1,7 @@
 """Routes about devices."""
 
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from threading import Barrier
 from typing import Any
 from uuid import UUID
@@ -54,6 +55,24 @@ def test_a_device_of_a_list_may_have_been_seen_at_any_offset(
     done = register(client, devices=[odd, {"token": "t2", "userId": str(BOB)}])
 
     assert done.get_json()["registered"] == 2
+
+
+@pytest.mark.parametrize("kind", ["apns", "apns_sandbox"])
+def test_a_device_of_apple_says_its_environment_by_its_kind(client: FlaskClient, kind: str) -> None:
+    token = "0aB1" * 16
+    csv = f"user_id,token,kind\n{ALICE},{token},{kind}\n".encode()
+
+    imported = client.post(
+        "/api/devices/import",
+        data={"file": (BytesIO(csv), "devices.csv")},
+        content_type="multipart/form-data",
+    )
+    registered = register(client, token="c" * 64, userId=str(BOB), kind=kind)
+
+    assert (imported.status_code, registered.status_code) == (200, 200)
+    for user, expected in ((ALICE, token), (BOB, "c" * 64)):
+        (device,) = client.get(f"/api/devices?userId={user}").get_json()["devices"]
+        assert (device["kind"], device["token"]) == (kind, expected)
 
 
 def test_a_token_moves_with_its_phone(client: FlaskClient) -> None:
@@ -126,6 +145,14 @@ def test_a_dead_token_that_is_registered_again_lives(
         ({"token": "t", "userId": str(ALICE), "appVersion": {}}, "appVersion: Up to 50"),
         ({"token": "ftp://a", "userId": str(ALICE), "kind": "webhook"}, "token: is no plain URL"),
         ({"token": "http://a", "userId": str(ALICE), "kind": "webpush"}, "use https"),
+        (
+            {"token": "g" * 64, "userId": str(ALICE), "kind": "apns"},
+            "token: is no device token of Apple",
+        ),
+        (
+            {"token": "ab" * 31, "userId": str(ALICE), "kind": "apns_sandbox"},
+            "token: is no device token of Apple",
+        ),
         (
             {"token": "https://push.example.com/a", "userId": str(ALICE), "kind": "webpush"},
             "token: leads to push.example.com, which is none of the push services (WEBPUSH_HOSTS)",

@@ -19,7 +19,9 @@ from tests.push_blaster.bench import Bench
 from tests.push_blaster.web.page_support import Visitor
 from tests.push_blaster.web.recipes import create
 
-SETTINGS = re.compile(r"\b(?:PUSH|CADENCE|FCM|FIREBASE|WEBHOOK|WEBPUSH|LOG|METRICS)_[A-Z0-9_]+\b")
+SETTINGS = re.compile(
+    r"\b(?:PUSH|CADENCE|FCM|APNS|FIREBASE|WEBHOOK|WEBPUSH|LOG|METRICS)_[A-Z0-9_]+\b"
+)
 UNKNOWN_WORDS = (
     SETTINGS,
     re.compile(r"\b\w+(?:Error|Exception)\b"),
