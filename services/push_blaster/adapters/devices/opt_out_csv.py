@@ -67,6 +67,14 @@ class OptOutRow:
         return "; ".join(self.faults)
 
 
+@dataclass(frozen=True, slots=True)
+class OptOutFile:
+    """An open file of opt-outs, and what people should know about it."""
+
+    rows: Iterator[OptOutRow]
+    note: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
     """Who sets opt-outs, when, and on which way."""
@@ -98,7 +106,7 @@ def make_opt_out(given: Mapping[str, Any], origin: Origin) -> OptOut:
 _SCHEMA: Final = NewOptOutSchema()
 
 
-def read_opt_outs(file: IO[bytes], name: str, origin: Origin) -> Iterator[OptOutRow]:
+def read_opt_outs(file: IO[bytes], name: str, origin: Origin) -> OptOutFile:
     """Read the header of a CSV; its rows are read as they are asked for.
 
     Raises: CsvError, also while the rows are read.
@@ -117,7 +125,7 @@ def read_opt_outs(file: IO[bytes], name: str, origin: Origin) -> Iterator[OptOut
             given = {field: trim_id(cells[at]) for field, at in positions.items()}
             yield _read_row(line, {field: cell for field, cell in given.items() if cell}, origin)
 
-    return rows()
+    return OptOutFile(rows(), found.note_on(positions.values()))
 
 
 def _read_row(line: int, given: Mapping[str, str], origin: Origin) -> OptOutRow:

@@ -156,6 +156,7 @@ def _add_files(routes: Routes, database: Database) -> None:
             unchanged=int,
             refused=int,
             errors=(_BadRowSchema,),
+            note=str,
         ),
     )
     def import_file() -> dict[str, object]:
@@ -163,8 +164,10 @@ def _add_files(routes: Routes, database: Database) -> None:
         request.max_content_length = MAX_FILE
         dry_run = ImportQuerySchema().load({**request.args, **request.form})["dry_run"]
         with open_csv_body() as body:
-            rows = read_opt_outs(body, "The file", originate(Source.IMPORT))
-            return {"dry_run": dry_run, **_describe(set_opt_outs(database, rows, dry_run=dry_run))}
+            file = read_opt_outs(body, "The file", originate(Source.IMPORT))
+            done = set_opt_outs(database, file.rows, dry_run=dry_run)
+        note = {"note": file.note} if file.note else {}
+        return {"dry_run": dry_run, **_describe(done), **note}
 
     @routes.route("/api/opt-outs.csv", methods=["GET"])
     @of_class(RequestClass.EXPORT)

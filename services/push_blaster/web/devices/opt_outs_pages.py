@@ -111,11 +111,11 @@ def _add_changes(pages: Blueprint, database: Database, page: ShowPage) -> None:
         if file is None or not file.filename:
             return page(400, import_fault="Choose a CSV file first.")
         try:
-            rows = read_opt_outs(file.stream, file.filename, originate(Source.IMPORT))
-            done = set_opt_outs(database, rows, dry_run=is_trial)
+            found = read_opt_outs(file.stream, file.filename, originate(Source.IMPORT))
+            done = set_opt_outs(database, found.rows, dry_run=is_trial)
         except CsvError as error:
             return page(400, import_fault=str(error))
-        return page(done=done, is_trial=is_trial)
+        return page(done=done, done_note=found.note, is_trial=is_trial)
 
 
 def _second(pair: tuple[str, str]) -> str:

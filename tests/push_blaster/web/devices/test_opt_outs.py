@@ -166,6 +166,20 @@ def test_an_export_is_imported_again_and_bad_rows_are_told_by_line(client: Flask
     assert bring(client, exported).get_json()["unchanged"] == 2
 
 
+def test_a_guess_at_the_encoding_is_told(client: FlaskClient, operator: Visitor) -> None:
+    text = f"user_id,reason\n{ALICE},zu viel für mich\n".encode("cp1252")
+    told = "read as Windows-1252, for example 'zu viel für mich'"
+
+    answer = client.post("/api/opt-outs/import", data=text, content_type="text/csv").get_json()
+    file = {"file": (BytesIO(text), "opt-outs.csv"), "then": "check"}
+    page = operator.client.post(
+        "/opt-outs/import", data={**file, "csrf_token": operator.csrf_token()}
+    )
+
+    assert (answer["set"], told in answer["note"]) == (1, True)
+    assert "read as Windows-1252, for example &#39;zu viel für mich&#39;" in page.text
+
+
 def test_a_csv_of_users_alone_opts_them_out_of_all(client: FlaskClient) -> None:
     bring(client, f"user_id\n{ALICE}\n{BOB}\n")
 
