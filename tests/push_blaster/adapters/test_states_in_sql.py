@@ -37,12 +37,12 @@ OF_COLUMN: Final[Mapping[str, frozenset[str]]] = {
     "kind": frozenset(DeviceKind) | {"deleted"},
     "level": frozenset(LogLevel),
 }
-#: Words in quotes that are no states: names and types of JSON, a zone, kinds of reports, a metric,
-#: the table of a notice.
+#: Words in quotes that are no states: names, types and values of JSON, a zone, kinds of reports,
+#: a metric, the table of a notice.
 OTHERS: Final = {
     *("destinations", "pushSequence", "audienceName", "default", "description", "number", "UTC"),
     *("push", "test", "device", "registered", "named", "doubted", "dead", "opt-out"),
-    *("erased-users", "UTF8", "hex", "block_size"),
+    *("erased-users", "UTF8", "hex", "block_size", "sampled", "all"),
     *("secret", "until", "event", "conversion", "converted", "isArchived", "true"),
     *NoticeTable,
 }

@@ -6,12 +6,14 @@ of a user are found through the user's deliveries: an index of events by user wo
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
 from chassis.postgres import Connection
 from chassis.rows import fetch_all
 from push_blaster.adapters.automations.automation_document import pick_push
+from push_blaster.domain.automations.experiment import Experiment, is_in_test
 from push_blaster.domain.devices.opt_out import SOURCE_WORDS, OptOut, Scope, Source
 from push_blaster.domain.users.push_words import tell_push
 from push_blaster.domain.users.timeline import (
@@ -31,8 +33,10 @@ _FITTING: Final = """
 """
 PUSHES: Final = f"""
     SELECT d.*, e.automation_id, e.automation_name, e.mode, e.uncapped_reason,
-           e.snapshot #>> '{{settings,devices}}' AS reached, e.snapshot -> 'pushSequence' AS pushes,
-           t.title AS sent_title, t.body AS sent_body, o.rules
+           coalesce(e.snapshot #>> '{{settings,devices}}' = 'all', false) AS to_every_device,
+           e.snapshot -> 'pushSequence' AS pushes,
+           t.title AS sent_title, t.body AS sent_body, o.rules,
+           CASE WHEN d.state = 'deferred' AND d.tries = 0 THEN p.draw END AS draw
       FROM (SELECT * FROM (
               SELECT execution_id, position, is_test, batch, state, reason, provider_id, variant,
                      was_in_doubt, tries, claimed_at, settled_at, claimed_at AS at,
@@ -41,10 +45,21 @@ PUSHES: Final = f"""
                 FROM deliveries WHERE user_id = %(user)s) own
             {_FITTING}) d
       JOIN executions e ON e.id = d.execution_id
+      LEFT JOIN push_decisions p ON NOT d.is_test AND p.execution_id = d.execution_id
+                                AND p.position = d.position
       LEFT JOIN testers t ON d.is_test AND t.execution_id = d.execution_id
                          AND t.position = d.position AND t.user_id = %(user)s
       LEFT JOIN over_cap o ON NOT d.is_test AND o.execution_id = d.execution_id
                           AND o.position = d.position AND o.user_id = %(user)s
+"""  # noqa: S608 - a constant
+SAMPLED: Final = f"""
+    SELECT * FROM (
+      SELECT s.at, s.layer_id, s.is_sent,
+             concat_ws('/', 'sampled', execution_number, position) COLLATE "C" AS id
+        FROM sampled_pushes s
+       WHERE s.user_id = %(user)s
+         AND NOT EXISTS (SELECT FROM executions e WHERE e.number = s.execution_number)) own
+    {_FITTING}
 """  # noqa: S608 - a constant
 EVENTS: Final = f"""
     SELECT * FROM (
@@ -115,9 +130,18 @@ _EVENT: Final[Mapping[str, str]] = {
 def select_pushes(connection: Connection, user_id: UUID, window: Window) -> list[TimelineEntry]:
     """Return what the ledger says: each push for the user, and what became of it."""
     rows = fetch_all(
-        connection, PUSHES, window_values(user_id, window), make=_make_push, by_name=True
+        connection,
+        PUSHES,
+        window_values(user_id, window),
+        make=partial(_make_push, user_id),
+        by_name=True,
     )
     return [tell_push(row) for row in rows]
+
+
+def select_sampled(connection: Connection, user_id: UUID, window: Window) -> list[TimelineEntry]:
+    """Return the pushes of removed executions that the fatigue curve still counts."""
+    return _select(connection, SAMPLED, user_id, window, _tell_sampled)
 
 
 def select_events(connection: Connection, user_id: UUID, window: Window) -> list[TimelineEntry]:
@@ -156,12 +180,13 @@ def _select(
 
 
 def _make_push(
+    user_id: UUID,
     *,
     pushes: Sequence[Mapping[str, Any]],
-    reached: str | None,
     sent_title: str | None,
     sent_body: str | None,
     rules: Sequence[str] | None,
+    draw: str | None,
     **columns: Any,
 ) -> UserPush:
     push = pick_push(pushes, columns["position"])
@@ -173,9 +198,25 @@ def _make_push(
         layer_id=push["layerId"],
         texts=Texts.WRITTEN if sent_title is None else Texts.PERSONAL,
         over_cap=tuple(rules or ()),
-        to_every_device=reached == "all",
+        awaits_winner=_awaits_winner(push, columns["automation_id"], draw, user_id),
         **columns,
     )
+
+
+def _awaits_winner(
+    push: Mapping[str, Any], automation_id: str, draw: str | None, user_id: UUID
+) -> bool:
+    """Return whether a user who was never tried waits for the winner of an experiment."""
+    if draw is None or not push.get("experiment"):
+        return False
+    experiment = Experiment(test_percent=push["experiment"]["testPercent"])
+    return not is_in_test(experiment, automation_id, push["id"], draw, user_id)
+
+
+def _tell_sampled(*, layer_id: int, is_sent: bool, **place: Any) -> TimelineEntry:
+    became = "was sent to the user" if is_sent else "was planned for the user, and was not sent"
+    text = f"A push of layer {layer_id} {became}. Its execution has been removed."
+    return TimelineEntry(kind=EntryKind.REMOVED_PUSH, text=text, **place)
 
 
 def _tell_event(*, event: str, action: str, **columns: Any) -> TimelineEntry:
@@ -216,4 +257,11 @@ def _tell_device(
 
 
 #: All that is read of our own tables; the order of entries at one instant is that of their ids.
-SOURCES: Final = (select_pushes, select_events, select_conversions, select_opt_outs, select_devices)
+SOURCES: Final = (
+    select_pushes,
+    select_sampled,
+    select_events,
+    select_conversions,
+    select_opt_outs,
+    select_devices,
+)

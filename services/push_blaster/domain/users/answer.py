@@ -12,6 +12,7 @@ from typing import Final
 from push_blaster.domain.delivery.ledger import LedgerState
 from push_blaster.domain.devices.opt_out import OptOut, Scope, Source
 from push_blaster.domain.number_words import list_words, number_of
+from push_blaster.domain.users.missed_send import MissedSend
 from push_blaster.domain.users.push_words import GOT, label
 from push_blaster.domain.users.timeline import EntryKind, TimelineEntry, UserPush
 
@@ -54,7 +55,8 @@ class Facts:
     """What an answer is made of.
 
     Shape: `entries` are those of the time, newest first; the oldest are missing if it `is_cut`.
-    `last` is the last push that the user got before. `until` is None if the time ends now.
+    `last` is the last push that the user got before. `until` is None if the time ends now. Sends
+    that were `missed` have the user in their audience only.
     """
 
     since: datetime
@@ -62,6 +64,7 @@ class Facts:
     entries: Sequence[TimelineEntry] = ()
     is_cut: bool = False
     last: UserPush | None = None
+    missed: Sequence[MissedSend] = ()
     standing: Standing = field(default_factory=Standing)
     is_known: bool = True
     has_usual_period: bool = False
@@ -87,6 +90,9 @@ def _say(facts: Facts) -> Iterator[str]:
     yield from _say_why_several(facts, got)
     yield from _say_others(facts)
     yield from _say_not_got(facts)
+    yield from (one.explain() for one in facts.missed[:NAMED])
+    if len(facts.missed) > NAMED:
+        yield f"{number_of(len(facts.missed) - NAMED, 'push')} more did not come to the user."
     if not got:
         yield from _say_why_none(facts)
 
@@ -139,6 +145,9 @@ def _say_others(facts: Facts) -> Iterator[str]:
     elsewhere = sum(one.kind is EntryKind.NOTIFICATION for one in facts.entries)
     if elsewhere:
         yield f"The cadence service has {number_of(elsewhere, 'push')} more, which others recorded."
+    removed = sum(one.kind is EntryKind.REMOVED_PUSH for one in facts.entries)
+    if removed:
+        yield f"{number_of(removed, 'push')} more belonged to executions that have been removed."
     tests = sum(
         one.push.state in GOT and one.push.mode not in _NEVER_ARRIVES
         for one in facts.entries
@@ -148,6 +157,7 @@ def _say_others(facts: Facts) -> Iterator[str]:
         yield f"Besides, the user got {number_of(tests, 'test')}."
 
 
+_PUSHES: Final = frozenset({EntryKind.PUSH, EntryKind.REMOVED_PUSH})
 #: Modes that deliver nothing.
 _NEVER_ARRIVES: Final = frozenset({"simulation", "test-dry-run", "real-dry-run"})
 
@@ -165,8 +175,8 @@ def _say_not_got(facts: Facts) -> Iterator[str]:
 
 
 def _say_why_none(facts: Facts) -> Iterator[str]:
-    pushes = [one for one in facts.entries if one.push and not one.is_trial]
-    if not pushes and not facts.is_cut:
+    pushes = [one for one in facts.entries if one.kind in _PUSHES and not one.is_trial]
+    if not pushes and not facts.missed and not facts.is_cut:
         yield "No push of this time had the user in its audience."
     if opt_out := facts.standing.opted_out_of_all:
         yield f"The user has {opt_out.describe()} since {_spell(opt_out.set_at)}."

@@ -13,6 +13,8 @@ from push_blaster.domain.users.timeline import EntryKind, TimelineEntry, UserPus
 LABELS: Final[Mapping[str, str]] = {
     state.value: count.label for count in COUNTS.values() for state in count.states
 }
+_AWAITS_WINNER: Final = "waiting for the winner of an experiment"
+_AWAITS_WINDOW: Final = "deferred to the user's send window"
 #: The messages that left this system, or may have.
 GOT: Final = frozenset({LedgerState.SENT, LedgerState.IN_DOUBT})
 
@@ -45,7 +47,7 @@ def label(push: UserPush) -> str:
     if push.state == LedgerState.CAPPED and push.reason:
         return f"capped by the rule “{name_rule(push.reason)}”"
     if push.state == LedgerState.DEFERRED and not push.tries:
-        return "deferred to the user's send window"
+        return _AWAITS_WINNER if push.awaits_winner else _AWAITS_WINDOW
     return LABELS.get(push.state, push.state.replace("_", " "))
 
 

@@ -14,6 +14,7 @@ class EntryKind(StrEnum):
     """What an entry of a timeline is about."""
 
     PUSH = "push"
+    REMOVED_PUSH = "removed_push"  # its execution has been removed
     EVENT = "event"
     CONVERSION = "conversion"
     OPT_OUT = "opt_out"
@@ -56,6 +57,7 @@ class UserPush:
 
     Shape: `texts` says whether the texts are those of this user. `over_cap` are the rules that
     allow less than the user got. `to_every_device` says that all devices of a user get the push.
+    A deferred push `awaits_winner` if the user does not test the variants of an experiment.
     """
 
     execution_id: str
@@ -81,6 +83,7 @@ class UserPush:
     uncapped_reason: str | None = None
     over_cap: Sequence[str] = ()
     to_every_device: bool = False
+    awaits_winner: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from uuid import UUID
 from chassis.postgres import Connection
 from push_blaster.adapters.devices.device_table import RegisteredDevice, select_devices_of
 from push_blaster.adapters.devices.opt_out_table import select_opt_outs_of
+from push_blaster.adapters.users.missed_sends import find_missed_sends
 from push_blaster.adapters.users.sent_texts import fill_texts
 from push_blaster.adapters.users.timeline_sources import SOURCES, select_pushes
 from push_blaster.domain.devices.opt_out import OptOut
@@ -92,8 +93,8 @@ def read_user(
         has_usual_period=since is None and until is None,
         standing=Standing(devices=sum(d.dead_at is None for d in devices), opt_outs=opt_outs),
     )
-    facts, fault = _count(history, facts)
-    is_known = bool(devices or opt_outs or named_in or facts.entries or facts.last)
+    facts, fault = _count(history, facts, now)
+    is_known = bool(devices or opt_outs or named_in or facts.entries or facts.last or facts.missed)
     if not is_known:  # only then what is older than the time matters
         is_known = bool(read_timeline(history, Window(limit=1)).entries)
     said = answer(replace(facts, is_known=is_known or fault is not None))
@@ -134,7 +135,7 @@ def _find_oldest(entries: Sequence[TimelineEntry], window: Window) -> datetime |
     return entries[-1].at if len(entries) == window.limit else None
 
 
-def _count(history: UserHistory, facts: Facts) -> tuple[Facts, str | None]:
+def _count(history: UserHistory, facts: Facts, now: datetime) -> tuple[Facts, str | None]:
     """Return the facts with the entries of their time, and why some are missing."""
     context, user_id = history.context, history.user_id
     window = Window(since=facts.since, until=facts.until, limit=COUNTED)
@@ -143,11 +144,14 @@ def _count(history: UserHistory, facts: Facts) -> tuple[Facts, str | None]:
         own = _fill_named(connection, context, user_id, own)
         before = Window(until=facts.since, limit=NAMED * 10)
         earlier = find_got(select_pushes(connection, user_id, before))
+        time = (facts.since, facts.until, now)
+        missed = find_missed_sends(connection, context.data_folder, user_id, *time)
     cadence = read_cadence(history, window, _find_oldest(own, window))
     entries = sorted([*own, *cadence.entries], key=_order, reverse=True)[:COUNTED]
     last = earlier[0] if earlier else None
     is_cut = len(entries) == COUNTED
-    return replace(facts, entries=entries, is_cut=is_cut, last=last), cadence.fault
+    found = replace(facts, entries=entries, is_cut=is_cut, last=last, missed=missed)
+    return found, cadence.fault
 
 
 def _fill_named(

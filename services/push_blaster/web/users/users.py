@@ -34,9 +34,9 @@ from push_blaster.web.frame.internal_facts import InternalField
 from push_blaster.web.frame.list_filters import PeriodQuery
 
 _IN_LEDGER: Final = ("execution_id", "automation_id", "automation_name", "position")
-_PushSchema: Final = answer_schema(
-    UserPush, without=(*_IN_LEDGER, "batch", "tries"), provider_id=InternalField()
-)
+#: What the entry or its text says.
+_UNTOLD: Final = (*_IN_LEDGER, "batch", "tries", "awaits_winner")
+_PushSchema: Final = answer_schema(UserPush, without=_UNTOLD, provider_id=InternalField())
 EntrySchema: Final = answer_schema(TimelineEntry, push=Nested(_PushSchema, allow_none=True))
 _OptOutSchema: Final = answer_schema(
     OptOut, without=("target",), more=("layer_id", "automation_id")

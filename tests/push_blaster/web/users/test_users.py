@@ -24,6 +24,7 @@ from push_blaster.adapters.users.timeline_sources import (
     EVENTS,
     OPT_OUTS,
     PUSHES,
+    SAMPLED,
     window_values,
 )
 from push_blaster.app import create_app
@@ -34,6 +35,7 @@ from tests.fakes.raw_server import run_raw_server
 from tests.journeys.stack import user
 from tests.push_blaster.bench import Bench, an_automation_document, messages
 from tests.push_blaster.settings import settings_for
+from tests.push_blaster.use_cases.executions.resuming import stop
 from tests.push_blaster.web.page_support import Visitor
 
 LINDA = user(3)
@@ -101,6 +103,85 @@ def test_i_got_none_is_answered_with_the_rule_and_what_it_counted(
     assert capped["text"] == f"C{rule[1:]}."
     assert "Cadence counted the sends of 2026-11-24T12:00:00+00:00." in capped["notes"]
     assert any(note.startswith("It would allow a push from") for note in capped["notes"])
+
+
+WINNER = {
+    "variants": [{"id": "plain"}, {"id": "warm", "title": "Dear"}],
+    "experiment": {"testPercent": 20, "decideAfterMinutes": 60, "whenUnsure": "nobody"},
+    "layerId": 1,
+}
+
+
+def test_whoever_waits_for_a_winner_or_is_left_without_one_is_told_so(
+    reader: FlaskClient, bench: Bench
+) -> None:
+    execution_id = bench.start(pushes=[WINNER])
+    bench.work()
+    waits = next(
+        one["user_id"] for one in bench.deliveries(execution_id) if one["state"] == "deferred"
+    )
+
+    waiting = read(reader, str(waits), **since(bench))
+    bench.now += timedelta(hours=2)
+    bench.run(execution_id)
+    without = read(reader, str(waits), **since(bench))
+
+    assert "Not sent to the user: 1 waiting for the winner of an experiment." in waiting["answer"]
+    assert told(waiting)[0][1].startswith("Waiting for the winner of an experiment: held until")
+    assert "Not sent to the user: 1 without a winner." in without["answer"]
+    assert told(without)[0][1].startswith("Without a winner: ")
+
+
+def test_a_stop_before_the_turn_of_a_user_is_told(reader: FlaskClient, bench: Bench) -> None:
+    execution_id = bench.start(parameters={"users": 60})
+    bench.work_until_sent(20)
+    under_way = read(reader, user(60), **since(bench))
+    stop(bench, execution_id)
+
+    stopped, absent = (read(reader, id_, **since(bench)) for id_ in (user(60), user(61)))
+
+    name = f"Push 1 of News of {bench.now:%Y-%m-%d}"
+    assert "is being sent, and has not come to the user yet." in under_way["answer"]
+    assert name in stopped["answer"]
+    assert "was stopped before it came to the user." in stopped["answer"]
+    assert "No push of this time had the user" not in stopped["answer"]
+    assert not absent["isKnown"]
+
+
+def test_a_stop_while_a_user_waits_for_a_winner_is_told(reader: FlaskClient, bench: Bench) -> None:
+    execution_id = bench.start(pushes=[WINNER])
+    bench.work()
+    waits = next(
+        one["user_id"] for one in bench.deliveries(execution_id) if one["state"] == "deferred"
+    )
+    stop(bench, execution_id)
+
+    found = read(reader, str(waits), **since(bench))
+
+    assert "was stopped before it came to the user." in found["answer"]
+    assert "No push of this time had the user" not in found["answer"]
+
+
+def test_a_push_of_a_removed_execution_is_told_as_long_as_a_row_is_kept(
+    reader: FlaskClient, bench: Bench, database: Database
+) -> None:
+    kept = bench.run(bench.start())
+    run_sql(database, SAMPLE, user=LINDA, now=bench.now, number=kept.number)
+
+    found = read(reader, **since(bench))
+
+    assert told(found) == [
+        ("removed_push", "A push of layer 3 was sent to the user. Its execution has been removed."),
+        ("push", "Sent."),
+    ]
+    assert "1 push more belonged to executions that have been removed." in found["answer"]
+
+
+#: The push of an execution that is there, and that of one that was removed.
+SAMPLE = """
+    INSERT INTO sampled_pushes (user_id, execution_number, position, layer_id, at, is_sent)
+    VALUES (%(user)s, %(number)s, 1, 3, %(now)s, true), (%(user)s, 999, 1, 3, %(now)s, true)
+"""
 
 
 def test_what_another_service_recorded_stands_beside_our_pushes(
@@ -399,7 +480,7 @@ def test_a_page_whose_days_are_in_the_wrong_order_says_so_beside_them(viewer: Vi
 def test_each_source_is_read_by_an_index(database: Database) -> None:
     values = window_values(UUID(LINDA), Window(limit=50))
     more = {"ids": ["a"], "positions": [1], "since": "2026-01-01Z", "until": "2026-02-01Z"}
-    sources = [(sql, values) for sql in (PUSHES, EVENTS, CONVERSIONS, OPT_OUTS, DEVICES)]
+    sources = [(sql, values) for sql in (PUSHES, SAMPLED, EVENTS, CONVERSIONS, OPT_OUTS, DEVICES)]
     with database.transaction() as connection:
         for statement in CROWD.split(";"):
             execute(connection, statement)
