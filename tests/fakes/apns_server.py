@@ -39,6 +39,7 @@ REFUSALS: Final[dict[str, tuple[int, str, dict[str, object]]]] = {
     "stranger": (400, "DeviceTokenNotForTopic", {}),
     "collapse": (400, "BadCollapseId", {}),
     "large": (413, "PayloadTooLarge", {}),
+    "topic": (400, "TopicDisallowed", {}),
     "path": (404, "BadPath", {}),
     "busy": (429, "TooManyRequests", {}),
     "updates": (429, "TooManyProviderTokenUpdates", {}),
@@ -61,9 +62,9 @@ def hexed(word: str) -> str:
 
 
 def unhexed(token: str) -> str:
-    """Return the word of a device token; what is no hex is a bad token."""
+    """Return the word of a device token; what is no hex, or only zeros, is a bad token."""
     try:
-        return bytes.fromhex(token).rstrip(b"\0").decode()
+        return bytes.fromhex(token).rstrip(b"\0").decode() or "bad"
     except ValueError:
         return "bad"
 
@@ -94,11 +95,12 @@ class ApnsServer(FcmServer):
             self.requests.append(headers)
             self.attempts[device] += 1
             word, times = behaviour_of(device)
+            word, times = (self.weather, float("inf")) if self.weather else (word, times)
             is_well = self.attempts[device] > times
         fault = self._find_token_fault(headers) or _find_fault(headers, body)
         if fault:
             return _refuse(*fault)
-        unwell = None if is_well else _unwell(self.weather or word)
+        unwell = None if is_well else _unwell(word)
         if unwell:
             return unwell
         with self.lock:

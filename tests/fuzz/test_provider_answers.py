@@ -10,13 +10,21 @@ from uuid import UUID
 
 import pytest
 
+from push_blaster.adapters.transports.apns_transport import (
+    ApnsKey,
+    ApnsOptions,
+    ApnsTransport,
+    ProviderTokens,
+    read_p8,
+)
 from push_blaster.adapters.transports.fcm_transport import FcmOptions, FcmTransport
 from push_blaster.adapters.transports.google_tokens import GoogleTokens
 from push_blaster.adapters.transports.guarded_http import PostOptions
 from push_blaster.adapters.transports.webhook_transport import make_webhook_transport
 from push_blaster.domain.delivery.message import Delivery, Message, Outcome
 from push_blaster.domain.delivery.transport import PushTransport
-from tests.fakes.fcm_server import run_fcm_server
+from tests.fakes.apns_server import KEY_ID, TEAM, TOPIC, ApnsServer, hexed, make_p8
+from tests.fakes.fcm_server import run_fcm_server, run_provider
 from tests.fakes.post_receiver import run_post_receiver
 from tests.fakes.token_server import make_key, run_token_server
 from tests.fuzz.throwing import CASES
@@ -77,6 +85,29 @@ def fcm(tmp_path: Path) -> Iterator[FcmTransport]:
         transport = FcmTransport(options, GoogleTokens(account, None))
         yield transport
         transport.close()
+
+
+@pytest.fixture
+def apns(tmp_path: Path) -> Iterator[ApnsTransport]:
+    private, _ = make_p8()
+    with run_provider(ApnsServer, tmp_path) as server:
+        options = ApnsOptions(
+            topic=TOPIC, base_url=server.url, sandbox_url=server.url, ca_file=server.ca_file
+        )
+        key = ApnsKey(private_key=read_p8(private), key_id=KEY_ID, team_id=TEAM)
+        transport = ApnsTransport(options, ProviderTokens(key))
+        yield transport
+        transport.close()
+
+
+def test_no_answer_to_apple_touches_another_message(apns: ApnsTransport) -> None:
+    outcomes: Counter[Outcome] = Counter()
+    for first in range(1, ANSWERS + 1, AT_ONCE):
+        messages = _messages(first, "{}-{}", "apns")
+        outcomes += _judge(apns, [m._replace(device_token=hexed(m.device_token)) for m in messages])
+
+    assert outcomes[Outcome.SENT] == sum(n % 3 == 0 for n in range(1, outcomes.total() + 1))
+    assert not outcomes[Outcome.TOKEN_DEAD], "no hostile answer is a word of Apple's"
 
 
 def test_no_answer_to_fcm_touches_another_message(fcm: FcmTransport) -> None:

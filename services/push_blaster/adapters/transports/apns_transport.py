@@ -1,6 +1,7 @@
 """The Apple Push Notification service (APNs) itself, over the multiplexer, without Firebase."""
 
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,19 +33,25 @@ from push_blaster.adapters.transports.multiplexed_transport import (
     ProviderFormat,
 )
 from push_blaster.adapters.transports.multiplexer import Answer
+from push_blaster.domain.automations.content import Content
 from push_blaster.domain.base64url import write_base64url
 from push_blaster.domain.delivery.message import (
     Delivery,
     Message,
     Outcome,
+    ProviderAwayError,
     TransportUnavailableError,
 )
-from push_blaster.domain.devices.device import OF_OTHER_ENVIRONMENT, DeviceKind
+from push_blaster.domain.devices.device import OF_OTHER_ENVIRONMENT, OF_OTHER_TOPIC, DeviceKind
 
 #: How long one token serves. Apple refuses one that is older than 60 minutes.
 TOKEN_LASTS: Final = timedelta(minutes=50)
 #: The same once Apple has refused a token as too old; Apple allows a new one each 20 minutes.
 TOKEN_LASTS_LESS: Final = TOKEN_LASTS / 2
+#: How long a check waits for Apple, and for how long what Apple said counts.
+CHECK_TIMEOUT_S: Final = 5.0
+CHECK_HOLDS_S: Final = 600.0
+FAULT_HOLDS_S: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +145,14 @@ class ApnsOptions:
     answer_timeout: timedelta = timedelta(seconds=20)
 
 
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """What the last request to Apple said about our set-up, and until when that counts."""
+
+    until: float = 0.0
+    fault: TransportUnavailableError | None = None
+
+
 class ApnsTransport(MultiplexedTransport):
     """Sends messages to one app by Apple; any number of threads may send at once."""
 
@@ -150,6 +165,7 @@ class ApnsTransport(MultiplexedTransport):
             header="apns-id",
         )
         super().__init__(_format(options), connecting, tokens)
+        self._checked = _Checked()
 
     def send(
         self, messages: Sequence[Message], should_stop: Callable[[], bool]
@@ -157,6 +173,54 @@ class ApnsTransport(MultiplexedTransport):
         """Yield the outcome of each message, those of tokens that Apple calls bad at the end."""
         kinds = {message.user_id: message.device_kind for message in messages}
         return _judge_bad_tokens(super().send(messages, should_stop), kinds)
+
+    def check(self) -> None:
+        """Raise TransportUnavailableError if Apple refuses our key or our app, or is away.
+
+        Only a request tells: it goes to a device that does not exist. What Apple says counts for a
+        while.
+        """
+        checked = self._checked
+        if time.monotonic() >= checked.until:
+            checked = self._checked = self._ask()
+        if checked.fault:
+            raise type(checked.fault)(*checked.fault.args)
+
+    def _ask(self) -> _Checked:
+        ends_at = time.monotonic() + CHECK_TIMEOUT_S
+        try:
+            (delivery,) = super().send([_PROBE], lambda: time.monotonic() > ends_at)
+        except TransportUnavailableError as error:
+            return _Checked(time.monotonic() + FAULT_HOLDS_S, error)
+        fault = _find_fault(delivery)
+        return _Checked(time.monotonic() + (FAULT_HOLDS_S if fault else CHECK_HOLDS_S), fault)
+
+
+#: A message that nobody would notice, to a device that does not exist.
+_PROBE: Final = Message(
+    user_id=UUID(int=0),
+    device_token="0" * 64,
+    title="",
+    body="",
+    deep_link="",
+    display_tag="check",
+    device_kind=DeviceKind.APNS,
+    content=Content(
+        platforms={"apns": {"payload": {"aps": {"alert": None, "content-available": 1}}}}
+    ),
+)
+#: The answers that come once Apple has taken our key and our app.
+_KNOWS_US: Final = (BAD_TOKEN, OF_OTHER_TOPIC, "Unregistered")
+
+
+def _find_fault(delivery: Delivery) -> TransportUnavailableError | None:
+    """Return what the answer to the probe says against our set-up."""
+    reason = (delivery.reason or "").partition(" ")[2]
+    if delivery.outcome is Outcome.SENT or reason.startswith(_KNOWS_US):
+        return None
+    if delivery.outcome is Outcome.FAILED:
+        return TransportUnavailableError(f"APNs refuses our messages: {delivery.reason}")
+    return ProviderAwayError(f"APNs gives no answer: {delivery.reason}")
 
 
 def _format(options: ApnsOptions) -> ProviderFormat:

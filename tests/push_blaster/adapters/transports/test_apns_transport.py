@@ -26,6 +26,7 @@ from push_blaster.domain.delivery.message import (
     Delivery,
     Message,
     Outcome,
+    ProviderAwayError,
     TransportUnavailableError,
 )
 from tests.fakes.apns_server import KEY_ID, TEAM, TOPIC, ApnsServer, hexed, make_p8
@@ -322,13 +323,54 @@ def test_a_new_token_that_apple_calls_expired_is_a_fault_of_a_clock(
     assert not apns.issued
 
 
-def test_the_check_needs_no_connection(tokens: ProviderTokens, apns: ApnsServer) -> None:
-    transport = ApnsTransport(options_for(apns), tokens)
-
+def test_a_check_asks_apple_once_for_a_while(transport: ApnsTransport, apns: ApnsServer) -> None:
     transport.check()
-    transport.close()
+    transport.check()
 
-    assert apns.connections == 0
+    (asked,) = apns.requests
+    assert asked[":path"] == f"/3/device/{'0' * 64}"
+    assert asked["apns-push-type"] == "background"
+
+
+@pytest.mark.parametrize(
+    ("weather", "fault"),
+    [
+        ("bad", None),
+        ("stranger", None),
+        ("unregistered", None),
+        ("invalid", "APNs refuses our credentials: 403 InvalidProviderToken: check our key"),
+        ("topic", "APNs refuses our messages: 400 TopicDisallowed: our key may not send to this"),
+        ("page", "APNs refuses our messages: 404 no reason: check the address"),
+        ("down", "APNs gives no answer: 503 ServiceUnavailable"),
+        ("cut", "APNs gives no answer: no answer"),
+    ],
+)
+def test_a_check_says_whether_apple_takes_our_key_and_our_app(
+    transport: ApnsTransport, apns: ApnsServer, weather: str, fault: str | None
+) -> None:
+    apns.weather = weather
+
+    found = None
+    for _ in range(2):  # the second time, Apple is not asked
+        try:
+            transport.check()
+        except TransportUnavailableError as error:
+            found = str(error)
+
+    assert (found or "").startswith(fault or "")
+    assert bool(found) is bool(fault)
+    assert len(apns.requests) == 1
+
+
+def test_a_check_of_an_apple_that_is_not_there_says_so(tokens: ProviderTokens) -> None:
+    transport = ApnsTransport(
+        ApnsOptions(topic=TOPIC, base_url="https://localhost:9", sandbox_url="https://localhost:9"),
+        tokens,
+    )
+
+    with pytest.raises(ProviderAwayError, match="APNs cannot be reached"):
+        transport.check()
+    transport.close()
 
 
 def another_curve() -> str:
