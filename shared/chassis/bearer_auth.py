@@ -15,10 +15,10 @@ import structlog
 from flask import Flask, Response, copy_current_request_context, jsonify, request
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import WWWAuthenticate
-from werkzeug.exceptions import Forbidden, TooManyRequests, Unauthorized
+from werkzeug.exceptions import Forbidden, Unauthorized
 
 from chassis.health import NoAnswerError, ShortQuestions
-from chassis.http.guesses import TOO_MANY, GuessLimit, when_to_retry
+from chassis.http.guesses import TOO_MANY, GuessLimit, refuse_excess
 from chassis.http.request_classes import CAPACITIES, RequestClass, request_class
 from chassis.postgres import DatabaseAwayError, DatabaseFaultError
 
@@ -353,9 +353,8 @@ def _refuse_changes(app: Flask, endpoint: str) -> None:
 
 
 def _count_guess(guesses: GuessLimit, header: str) -> None:
-    usage = guesses.count() if header else None
-    if usage and usage.is_over:
-        raise TooManyRequests(TOO_MANY, retry_after=when_to_retry(usage))
+    if header:
+        refuse_excess(guesses.count(), TOO_MANY)
 
 
 def _challenge() -> NoReturn:

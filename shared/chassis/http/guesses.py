@@ -10,6 +10,7 @@ from math import ceil
 from typing import Final
 
 from flask import request
+from werkzeug.exceptions import TooManyRequests
 
 from chassis.http.rate_limits import Limit, RateLimiter, Usage, network_of
 
@@ -34,3 +35,9 @@ class GuessLimit:
 def when_to_retry(usage: Usage) -> int:
     """Return the value of Retry-After, in seconds."""
     return ceil(usage.wait.total_seconds())
+
+
+def refuse_excess(usage: Usage, text: str) -> None:
+    """Refuse a request beyond its limit, with when to retry. Raises: TooManyRequests."""
+    if usage.is_over:
+        raise TooManyRequests(text, retry_after=when_to_retry(usage))

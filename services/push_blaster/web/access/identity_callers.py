@@ -9,10 +9,10 @@ from uuid import UUID
 import structlog
 from flask import Flask, Response, current_app, request
 from marshmallow import fields, missing
-from werkzeug.exceptions import Forbidden, HTTPException, TooManyRequests
+from werkzeug.exceptions import Forbidden, HTTPException
 
 from chassis.bearer_auth import Caller, app_use, the_caller, user_of_caller
-from chassis.http.guesses import when_to_retry
+from chassis.http.guesses import refuse_excess
 from chassis.http.rate_limits import Limit, RateLimiter, network_of
 from push_blaster.web.frame.csrf import READS
 
@@ -122,11 +122,7 @@ class UserIdField(fields.UUID):
 
 def _limit(limiter: RateLimiter, key: str, whose: str) -> None:
     usage = limiter.take(key, time.monotonic())
-    if usage.is_over:
-        raise TooManyRequests(
-            f"Too many requests came from {whose}. Send this one again later.",
-            retry_after=when_to_retry(usage),
-        )
+    refuse_excess(usage, f"Too many requests came from {whose}. Send this one again later.")
 
 
 def _is_for_users() -> bool:

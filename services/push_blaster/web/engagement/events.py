@@ -7,12 +7,11 @@ from typing import Final
 
 from flask import Response, request
 from marshmallow import fields, validate
-from werkzeug.exceptions import TooManyRequests
 
 from chassis.bearer_auth import needs_no_token
 from chassis.clock import utc_now
 from chassis.http.bodies import takes_of_strangers
-from chassis.http.guesses import when_to_retry
+from chassis.http.guesses import refuse_excess
 from chassis.http.rate_limits import Limit, RateLimiter, network_of
 from chassis.http.request_classes import RequestClass, of_class
 from chassis.postgres import Database
@@ -102,8 +101,4 @@ def event_routes(
 
 def _limit(limiter: RateLimiter, events: int) -> None:
     usage = limiter.take(network_of(request.remote_addr), time.monotonic(), events)
-    if usage.is_over:
-        raise TooManyRequests(
-            "Too many events came from this address. Send these again later.",
-            retry_after=when_to_retry(usage),
-        )
+    refuse_excess(usage, "Too many events came from this address. Send these again later.")
