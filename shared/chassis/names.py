@@ -3,6 +3,7 @@
 from functools import lru_cache
 from typing import Final
 from unicodedata import category, normalize
+from uuid import UUID
 
 #: Characters that no eye sees: zero-width ones, the soft hyphen, and marks of direction.
 _INVISIBLE: Final = dict.fromkeys(
@@ -42,6 +43,11 @@ def column_key(name: str) -> str:
 def trim_id(text: str) -> str:
     """Return an id without invisible characters and without the space around it."""
     return text.translate(_INVISIBLE).strip()
+
+
+def id_pattern(id_: UUID) -> str:
+    """Return the regular expression of an id in a text, with or without its hyphens."""
+    return "-?".join(str(id_).split("-"))
 
 
 def read_variable_name(text: str) -> str | None:

@@ -40,7 +40,7 @@ _HOST: Final = re.compile(r"[\w.-]+|[0-9a-f:.]+", re.IGNORECASE)
 _OWN_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*")
 _IN_HEADERS: Final = re.compile(r"[!-~]+")
 _HOW_TO: Final = (
-    "Make a good token with: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
+    "Make a good {} with: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
 )
 
 
@@ -288,7 +288,7 @@ def read_tokens(
     found = {name: token for name, token in tokens.items() if token}
     faults += _find_equal(found, may_be_equal)
     if faults:
-        raise SettingsError(" ".join([*faults, _HOW_TO]))
+        raise SettingsError(" ".join([*faults, _HOW_TO.format("token")]))
     return found
 
 
@@ -305,9 +305,7 @@ def read_keys(env: Env, name: str, tokens: Collection[str]) -> tuple[str, ...]:
     ]
     if found:
         place, fault = found[0]
-        raise SettingsError(
-            f"{name}: key {place} {fault}. {_HOW_TO.replace('token with', 'key with')}"
-        )
+        raise SettingsError(f"{name}: key {place} {fault}. {_HOW_TO.format('key')}")
     return keys
 
 

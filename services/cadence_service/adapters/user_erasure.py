@@ -8,6 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from cadence_service.adapters.notification_record import MessageTexts
+from chassis.names import id_pattern
 from chassis.postgres import BulkConnection
 from chassis.rows import execute, fetch_all
 
@@ -44,7 +45,7 @@ def delete_user(connection: BulkConnection, user_id: UUID) -> Mapping[str, int]:
     for table in OF_USERS:
         sql = f"DELETE FROM {table} WHERE user_id = %(user)s"  # noqa: S608 - our own tables
         deleted[table] = execute(connection, sql, {"user": user_id})
-    pattern = "-?".join(str(user_id).split("-"))
+    pattern = id_pattern(user_id)
     for table, column in (("imports", "reason"), ("reservations", "key")):
         execute(connection, _clean(table, column), {"pattern": pattern, "nobody": _NOBODY})
     _clean_messages(connection, pattern)

@@ -82,7 +82,7 @@ def freeze_audience(
     draft = target.with_suffix(".draft")
     try:
         audience = _write_draft(csv_path, draft, counts, max_size)
-        sha256 = _hash(draft)
+        sha256 = hash_file(draft)
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
@@ -156,7 +156,8 @@ def _drop_repeats(draft: Path, counts: _Counts, repeats: NDArray[Any]) -> None:
     thinned.replace(draft)
 
 
-def _hash(path: Path) -> str:
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -164,7 +165,7 @@ def _hash(path: Path) -> str:
 def verify(path: Path, sha256: str) -> bool:
     """Return whether the frozen audience exists and is unchanged; OSError in a shortage."""
     try:
-        return _hash(path) == sha256
+        return hash_file(path) == sha256
     except OSError as error:
         if error.errno in _PASSING:  # the file may be whole
             raise

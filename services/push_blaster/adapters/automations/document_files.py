@@ -1,6 +1,5 @@
 """A folder of documents: one JSON file each, replaced as a whole, and checked by version."""
 
-import fcntl
 import json
 import os
 import re
@@ -19,7 +18,7 @@ from marshmallow import ValidationError
 from chassis.names import fold
 from chassis.problems import flatten_messages
 from push_blaster.adapters.automations.folder_watch import FolderWatch
-from push_blaster.adapters.automations.json_files import sync_folder, write_json
+from push_blaster.adapters.automations.json_files import locked, sync_folder, write_json
 
 ID_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 #: No document is larger; a body of the API cannot be.
@@ -282,8 +281,7 @@ class DocumentFiles:
     def _locked(self) -> Iterator[None]:
         """Keep other processes from writing between our read and our write."""
         try:
-            with (self.folder / ".lock").open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            with locked(self.folder):
                 yield
         except OSError as error:
             raise DocumentNotWrittenError(

@@ -1,14 +1,12 @@
 """Erase a user from the files of the data folder, as the list of places says of each folder."""
 
 import csv
-import fcntl
 import gzip
-import hashlib
 import io
 import json
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -17,9 +15,10 @@ from uuid import uuid4
 
 from chassis.postgres import Connection, Database
 from chassis.rows import execute, fetch_value, fetch_values
+from push_blaster.adapters.audiences.frozen_audiences import hash_file
 from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.automations.document_files import next_version
-from push_blaster.adapters.automations.json_files import DRAFT_SUFFIX, write_whole
+from push_blaster.adapters.automations.json_files import DRAFT_SUFFIX, locked, write_whole
 from push_blaster.adapters.csv_cells import write_csv
 from push_blaster.adapters.users.kept_places import FOLDERS, Folder
 from push_blaster.adapters.users.masked_files import find_files, mask_ids, mask_rows, names_user
@@ -72,8 +71,7 @@ class FileErasure:
         renamed = {}
         for path in self._find(self.data_folder / "uploads", traces):
             copy = _mask_copy(path, traces)
-            with copy.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = hash_file(copy)
             copy.replace(path.with_name(f"{digest}.csv"))
             renamed[path.stem] = digest
         return renamed
@@ -87,7 +85,7 @@ class FileErasure:
             sent = {**json.loads(traces.clean(text)), "version": document["version"]}
             changed = next_version(document, sent, self.now)
             self.files.replace(changed, document["version"], REASON)
-            if replace(traces, renamed={}).mentions(text):
+            if traces.mentions_user(text):
                 self.notes.append(
                     f"The automation {document['id']} named the user, for example as a test user. "
                     "An id that stands for nobody has taken the place: name another user."
@@ -95,7 +93,7 @@ class FileErasure:
         for path in find_files(folder):
             text = path.read_text(errors="surrogateescape")
             if traces.mentions(text):
-                with _locked(folder):
+                with locked(folder):
                     write_whole(path, traces.clean(text).encode(errors="surrogateescape"))
 
     def mask_audiences(self, folder: Path, traces: Traces) -> None:
@@ -112,8 +110,7 @@ class FileErasure:
         """Put a masked copy in the place of a frozen audience, at one instant."""
         copy = _mask_copy(path, traces)
         target = path.with_name(f"{path.stem.partition('~')[0]}~{uuid4().hex[:8]}{path.suffix}")
-        with copy.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hash_file(copy)
         copy.replace(target)
         with self.database.transaction() as connection:
             _update_audience(connection, frozen, str(target.relative_to(self.data_folder)), digest)
@@ -133,8 +130,8 @@ class FileErasure:
         """Empty the contents that name the user; their hashes stay, and so does the chain."""
         for path in find_files(folder):
             self.going_on()
-            text, traces = gzip.decompress(path.read_bytes()).decode(), replace(traces, renamed={})
-            if traces.mentions(text):
+            text = gzip.decompress(path.read_bytes()).decode()
+            if traces.mentions_user(text):
                 header, *rows = csv.reader(io.StringIO(text))
                 places = [header.index(name) for name in _CONTENTS]
                 blanked = [_blank(row, places, traces) for row in rows]
@@ -177,15 +174,9 @@ def _mask_copy(path: Path, traces: Traces) -> Path:
 def _blank(row: list[str], places: Collection[int], traces: Traces) -> list[str]:
     """Return a row of the audit log; its contents are empty if they name the user."""
     return [
-        "" if place in places and traces.mentions(cell) else cell for place, cell in enumerate(row)
+        "" if place in places and traces.mentions_user(cell) else cell
+        for place, cell in enumerate(row)
     ]
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _is_frozen(connection: Connection, file: str) -> bool:

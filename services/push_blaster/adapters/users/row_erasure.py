@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -143,9 +142,13 @@ def _erase_texts(
         "SELECT ctid::text, {} FROM {} WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid"
         " AND {} AND ({}) FOR UPDATE"
     ).format(SQL(", ").join(texts), Identifier(name), _changeable(table), found)
-    for place, *contents in fetch_all(connection, sql, values):
+    rows = fetch_all(connection, sql, values)
+    types: dict[str, str] = dict(fetch_all(connection, _TYPES, (name,))) if rows else {}
+    for place, *contents in rows:
         row = dict(zip(columns, contents, strict=True))
-        _update(connection, name, place, _clean(name, table, traces, row))
+        changed = _clean(name, table, traces, row)
+        if changed:
+            _update(connection, name, place, changed, types)
 
 
 def _clean(name: str, table: Table, traces: Traces, row: dict[str, Any]) -> dict[str, str | None]:
@@ -154,7 +157,7 @@ def _clean(name: str, table: Table, traces: Traces, row: dict[str, Any]) -> dict
         if text is None or not traces.mentions(text):
             continue
         if column in table.blanked.split():
-            if replace(traces, renamed={}).mentions(text):
+            if traces.mentions_user(text):
                 cleaned[column] = ""
         elif column in table.lists.split():
             cleaned[column] = json.dumps(traces.clean_lists(json.loads(text)))
@@ -165,11 +168,12 @@ def _clean(name: str, table: Table, traces: Traces, row: dict[str, Any]) -> dict
 
 
 def _update(
-    connection: Connection, name: str, place: str, changed: Mapping[str, str | None]
+    connection: Connection,
+    name: str,
+    place: str,
+    changed: Mapping[str, str | None],
+    types: Mapping[str, str],
 ) -> None:
-    if not changed:
-        return
-    types: dict[str, str] = dict(fetch_all(connection, _TYPES, (name,)))
     columns = [SQL("{} = %({})s::{}").format(Identifier(c), SQL(c), SQL(types[c])) for c in changed]
     sql = SQL("UPDATE {} SET {} WHERE ctid = %(place)s::tid").format(
         Identifier(name), SQL(", ").join(columns)

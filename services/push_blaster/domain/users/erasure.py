@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
+
+from chassis.names import id_pattern
 
 #: What stands in a text for the device of an erased user.
 NO_DEVICE: Final = "erased"
@@ -69,7 +71,7 @@ class Traces:
     @property
     def pattern(self) -> str:
         """The regular expression of the id, with or without hyphens; letters in any case."""
-        return "-?".join(str(self.user_id).split("-"))
+        return id_pattern(self.user_id)
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -87,6 +89,10 @@ class Traces:
     def mentions(self, text: str) -> bool:
         """Return whether the text names the user or one of the devices."""
         return self.clean(text) != text
+
+    def mentions_user(self, text: str) -> bool:
+        """Return the same, whatever the text says of files whose names change."""
+        return replace(self, renamed={}).mentions(text)
 
     def clean_lists(self, value: object) -> object:
         """Return a JSON value without the items of its lists that name the user."""
