@@ -8,13 +8,17 @@ import pytest
 from click.testing import CliRunner
 from psycopg import sql
 
+from chassis.clock import utc_now
 from chassis.migrations import migrate
 from chassis.postgres import Database
 from push_backup.backup import save
 from push_backup.cli import main
 from push_backup.places import BackupError, Places
 from push_backup.restore import restore
+from push_blaster.adapters.engagement.receipt_keys import select_receipt_keys
 from push_blaster.cli import MIGRATIONS
+from push_blaster.use_cases.engagement.read_receipts import ReceiptReader
+from tests.people import ALICE
 
 
 def contents(url: str) -> Mapping[str, list[str]]:
@@ -51,6 +55,21 @@ def test_what_is_restored_is_what_was_saved(kept: Places, fresh: Places, tmp_pat
     restored = [p.relative_to(fresh.data_folder) for p in fresh.data_folder.rglob("*.*")]
     assert restored == [Path("automations/news.json")]
     migrate(Database(fresh.databases["push_blaster"], max_connections=1), MIGRATIONS)
+
+
+def test_a_receipt_from_before_a_backup_is_proved_after_the_restore(
+    kept: Places, fresh: Places, tmp_path: Path
+) -> None:
+    with Database(kept.databases["push_blaster"], max_connections=1).transaction() as connection:
+        keys = select_receipt_keys(connection, utc_now())
+    receipt = keys.writer(7, 2, is_test=False, is_dry_run=False)(ALICE, 1)
+    save(kept, tmp_path / "backup")
+
+    restore(tmp_path / "backup", fresh)
+
+    reader = ReceiptReader(Database(fresh.databases["push_blaster"], max_connections=1))
+    found = reader(receipt)
+    assert (found.execution_number, found.position, found.user_id) == (7, 2, ALICE)
 
 
 def test_a_damaged_backup_is_not_restored(kept: Places, fresh: Places, tmp_path: Path) -> None:
