@@ -44,6 +44,7 @@ migrate: install ## Migrate both databases (their URLs from the environment)
 install: .venv/installed ## Make .venv and install from requirements-dev.lock
 
 .venv/installed: requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, and $(PYTHON) is %d.%d. Name a newer one: make PYTHON=python3.11 …" % sys.version_info[:2])'
 	@echo "Installing into .venv (a minute on a new machine) …"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/pip install -qq --disable-pip-version-check --require-hashes -r requirements-dev.lock

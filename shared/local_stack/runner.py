@@ -14,10 +14,10 @@ from typing import Final
 
 import requests
 
-from chassis.settings import require_free_port
 from local_stack.embedded_postgres import EmbeddedPostgres, run_postgres
 from local_stack.example import PHONES, install_example, run_example
 from local_stack.postgres_keeper import PostgresKeeper
+from local_stack.preconditions import check_preconditions
 from local_stack.processes import die_with_parent, stop_processes
 from local_stack.settings import StackSettings
 
@@ -97,9 +97,7 @@ def run_stack(settings: StackSettings) -> None:
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
-    require_free_port("PUSH_PORT", settings.host, settings.push_port)
-    require_free_port("CADENCE_PORT", settings.host, settings.cadence_port)
-    settings.data_folder.mkdir(parents=True, exist_ok=True)
+    check_preconditions(settings)
     with _databases(settings) as databases:
         stack = _Stack(_environment(settings, databases), _log_folder(settings))
         try:
