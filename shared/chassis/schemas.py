@@ -67,7 +67,7 @@ def check_period(
 ) -> None:
     """Raise ValidationError, with the name of the field, if a period ends before it begins."""
     if since and until and until < since:
-        fault = f"The end is before the beginning: send a later `{last}` or an earlier `{first}`."
+        fault = f"The end is before the beginning: give a later `{last}` or an earlier `{first}`."
         raise ValidationError({last: [fault]})
 
 

@@ -61,6 +61,12 @@ def select_erasure(connection: Connection, erasure_id: UUID) -> Erasure | None:
     return fetch_one(connection, sql, (erasure_id,), make=_make, by_name=True)
 
 
+def select_erasure_of(connection: Connection, user_id: UUID) -> Erasure | None:
+    """Return the erasure of a user that is under way, or None; once it is done, nobody can tell."""
+    sql = f"SELECT {_SHOWN} FROM erasures WHERE user_id = %s AND ended_at IS NULL"  # noqa: S608 - a constant
+    return fetch_one(connection, sql, (user_id,), make=_make, by_name=True)
+
+
 def take_erasure(connection: Connection, now: datetime) -> ErasureJob | None:
     """Take the erasure that has waited longest, for LEASE; None if none is due."""
     sql = f"""

@@ -12,6 +12,7 @@ from typing import Final
 from push_blaster.domain.delivery.ledger import LedgerState
 from push_blaster.domain.devices.opt_out import OptOut, Scope, Source
 from push_blaster.domain.number_words import list_words, number_of
+from push_blaster.domain.users.erasure import Erasure
 from push_blaster.domain.users.missed_send import MissedSend
 from push_blaster.domain.users.push_words import GOT, label
 from push_blaster.domain.users.timeline import EntryKind, TimelineEntry, UserPush
@@ -32,12 +33,19 @@ ERASED: Final = (
 )
 
 
+ERASING: Final = (
+    "This user is being erased: no push goes to the user until the user opts in again, and what is "
+    "still shown here is deleted when the erasure is done."
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """What is true of a user now: living devices, and the opt-outs that hold."""
+    """What is true of a user now: living devices, the opt-outs that hold, an erasure under way."""
 
     devices: int = 0
     opt_outs: Sequence[OptOut] = ()
+    erasure: Erasure | None = None
 
     @property
     def opted_out_of_all(self) -> OptOut | None:
@@ -74,7 +82,14 @@ def answer(facts: Facts) -> str:
     """Return what the user got in the time, and why nothing else, as sentences."""
     if not facts.is_known:
         return UNKNOWN
+    if facts.standing.erasure:
+        return _say_erasing(facts.standing.erasure)
     return ERASED if facts.standing.is_erased else " ".join(_say(facts))
+
+
+def _say_erasing(erasure: Erasure) -> str:
+    waits = f" The erasure waits for {erasure.waits_for}." if erasure.waits_for else ""
+    return f"{ERASING}{waits}"
 
 
 def find_got(entries: Sequence[TimelineEntry]) -> list[UserPush]:

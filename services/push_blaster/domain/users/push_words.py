@@ -46,7 +46,7 @@ def label(push: UserPush) -> str:
     """Return what became of a push, in a few words; a capped push with its rule."""
     if push.state == LedgerState.CAPPED and push.reason:
         return f"capped by the rule “{name_rule(push.reason)}”"
-    if push.state == LedgerState.DEFERRED and not push.tries:
+    if push.is_waiting:
         return _AWAITS_WINNER if push.awaits_winner else _AWAITS_WINDOW
     return LABELS.get(push.state, push.state.replace("_", " "))
 
@@ -54,12 +54,14 @@ def label(push: UserPush) -> str:
 def explain(push: UserPush) -> str:
     """Return what became of a push, with the reason."""
     text = label(push)
-    is_said = push.state == LedgerState.CAPPED or not push.reason
-    whole = text if is_said else f"{text}: {push.reason}"
+    reason = "" if push.state == LedgerState.CAPPED else push.reason or ""
+    whole = reason if reason.startswith(text) else f"{text}: {reason}" if reason else text
     return f"{whole[0].upper()}{whole[1:]}."
 
 
 def _find_notes(push: UserPush) -> Iterator[str]:
+    if push.awaits_winner:
+        yield "The texts are those of the push itself; the winner may have other ones."
     if push.was_in_doubt and push.state == LedgerState.SENT:
         yield (
             "It may have arrived twice: the outcome of its first send is unknown, and it was sent "

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from push_blaster.domain.cadence.cadence import tracking_key
+from push_blaster.domain.delivery.ledger import LedgerState
 
 
 class EntryKind(StrEnum):
@@ -84,6 +85,11 @@ class UserPush:
     over_cap: Sequence[str] = ()
     to_every_device: bool = False
     awaits_winner: bool = False
+
+    @property
+    def is_waiting(self) -> bool:
+        """Return whether the message waits for its time, and was never tried."""
+        return self.state == LedgerState.DEFERRED and not self.tries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from uuid import UUID
 from chassis.postgres import Connection
 from push_blaster.adapters.devices.device_table import RegisteredDevice, select_devices_of
 from push_blaster.adapters.devices.opt_out_table import select_opt_outs_of
+from push_blaster.adapters.users.erasure_table import select_erasure_of
 from push_blaster.adapters.users.missed_sends import find_missed_sends
 from push_blaster.adapters.users.sent_texts import fill_texts
 from push_blaster.adapters.users.timeline_sources import SOURCES, select_pushes
@@ -47,7 +48,8 @@ class KnownUser:
     """What is known of a user now, and the answer about the pushes of some time.
 
     Shape: `named_in` are automations whose documents name the user, as a test user or in the
-    audience. `fault` says why what the cadence service knows is missing.
+    audience. `erasure_id` is the erasure that is under way. `fault` says why what the cadence
+    service knows is missing.
     """
 
     user_id: UUID
@@ -56,6 +58,7 @@ class KnownUser:
     answer: str
     devices: Sequence[RegisteredDevice]
     opt_outs: Sequence[OptOut]
+    erasure_id: UUID | None
     named_in: Sequence[str]
     fault: str | None
 
@@ -86,12 +89,15 @@ def read_user(
     with context.database.transaction() as connection:
         devices = select_devices_of(connection, user_id)
         opt_outs = select_opt_outs_of(connection, [user_id], now)
+        erasure = select_erasure_of(connection, user_id)
     named_in = _find_naming(context, user_id)
     facts = Facts(
         since=since or (until or now) - USUAL_PERIOD,
         until=until,
         has_usual_period=since is None and until is None,
-        standing=Standing(devices=sum(d.dead_at is None for d in devices), opt_outs=opt_outs),
+        standing=Standing(
+            devices=sum(d.dead_at is None for d in devices), opt_outs=opt_outs, erasure=erasure
+        ),
     )
     facts, fault = _count(history, facts, now)
     is_known = bool(devices or opt_outs or named_in or facts.entries or facts.last or facts.missed)
@@ -105,6 +111,7 @@ def read_user(
         answer=said if fault is None else f"{said} {fault}",
         devices=devices,
         opt_outs=opt_outs,
+        erasure_id=erasure.id if erasure else None,
         named_in=named_in,
         fault=fault,
     )

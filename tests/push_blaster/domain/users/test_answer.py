@@ -7,6 +7,7 @@ from typing import Any
 from push_blaster.domain.delivery.ledger import LedgerState
 from push_blaster.domain.devices.opt_out import OptOut, Scope, Source
 from push_blaster.domain.users.answer import ERASED, UNKNOWN, Facts, Standing, answer
+from push_blaster.domain.users.erasure import Erasure, Stage
 from push_blaster.domain.users.push_words import explain, tell_push
 from push_blaster.domain.users.timeline import EntryKind, TimelineEntry, UserPush
 from tests.builders import NOON
@@ -47,6 +48,23 @@ def say(*pushes: UserPush, **changes: Any) -> str:
         standing=Standing(devices=1),
     )
     return answer(replace(facts, **changes))
+
+
+def test_an_erasure_that_waits_is_told_with_what_it_waits_for() -> None:
+    erasure = Erasure(id=ALICE, stage=Stage.ASKED, asked_at=NOON, waits_for="the end of news@1")
+
+    said = say(a_push("A"), standing=Standing(erasure=erasure))
+
+    assert said.startswith("This user is being erased: no push goes to the user until the user")
+    assert said.endswith("The erasure waits for the end of news@1.")
+
+
+def test_a_reason_that_says_it_all_is_not_said_twice() -> None:
+    reason = "opted out of all pushes"
+    push = a_push(state=LedgerState.OPTED_OUT, reason=reason)
+
+    assert explain(push) == "Opted out of all pushes."
+    assert explain(replace(push, reason="by hand")) == "Opted out: by hand."
 
 
 def test_two_pushes_are_named_with_their_automation_and_their_time() -> None:

@@ -35,7 +35,7 @@ def test_each_route_refuses_a_period_that_ends_before_it_begins(client: FlaskCli
         answer = client.get(instants)
         assert answer.status_code == 400, path
         last = "endDate" if "endDate" in path else "until"
-        said = f"{last}: The end is before the beginning: send a later `{last}` or an earlier"
+        said = f"{last}: The end is before the beginning: give a later `{last}` or an earlier"
         assert said in answer.get_json()["detail"], path
     assert len(paths) >= 8
 

@@ -1,6 +1,7 @@
 """The routes and pages by which a user is erased."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -10,12 +11,15 @@ from flask.testing import FlaskClient
 from chassis.clock import utc_now
 from chassis.postgres import Database
 from chassis.rows import execute, fetch_values
+from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.devices.device_fields import Device
 from push_blaster.adapters.devices.device_table import upsert_devices
 from push_blaster.adapters.devices.erased_users import select_erased
 from push_blaster.cli import main
+from push_blaster.use_cases.users.erase_user import erase_users
 from tests.erasures import find_in_tables
 from tests.people import ALICE, BOB, CAROL
+from tests.push_blaster.bench import Bench
 from tests.push_blaster.settings import environ_for
 from tests.push_blaster.web.page_support import Visitor
 
@@ -44,15 +48,23 @@ def test_a_known_and_an_unknown_user_get_the_same_receipt_without_a_name(
 
 
 def test_the_page_and_the_answer_of_an_erased_user_say_so(
-    client: FlaskClient, viewer: Visitor
+    client: FlaskClient, viewer: Visitor, bench: Bench
 ) -> None:
-    client.delete(f"/api/users/{ALICE}")
+    erasure = client.delete(f"/api/users/{ALICE}").get_json()["id"]
 
-    answer = client.get(f"/api/users/{ALICE}").get_json()["answer"]
+    asked = client.get(f"/api/users/{ALICE}").get_json()
+    page_before = viewer.get(f"/users/{ALICE}")
+    bench.now = utc_now() + timedelta(minutes=1)
+    erase_users(bench.context, AutomationFiles(bench.folder / "automations"))
+    done = client.get(f"/api/users/{ALICE}").get_json()
     page = " ".join(viewer.get(f"/users/{ALICE}").split())
 
-    assert answer.startswith("This user was erased: what was known of before is deleted")
-    assert answer in page
+    assert asked["answer"].startswith("This user is being erased: no push goes to the user until")
+    assert asked["erasureId"] == erasure
+    assert f'href="/erasures/{erasure}"' in page_before
+    assert done["answer"].startswith("This user was erased: what was known of before is deleted")
+    assert done["erasureId"] is None
+    assert done["answer"] in page
     assert "opted out of all pushes, by the erasure of the user" in page
 
 

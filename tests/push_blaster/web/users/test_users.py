@@ -472,7 +472,7 @@ def test_a_page_whose_days_are_in_the_wrong_order_says_so_beside_them(viewer: Vi
     answer = viewer.client.get(f"/users/{LINDA}?from=2026-11-24&until=2026-11-01")
 
     assert answer.status_code == 400
-    said = "“To day”: The end is before the beginning: send a later “To day” or an earlier “From"
+    said = "“To day”: The end is before the beginning: give a later “To day” or an earlier “From"
     assert said in answer.text
     assert 'value="2026-11-24"' in answer.text
 
