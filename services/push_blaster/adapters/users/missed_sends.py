@@ -29,7 +29,8 @@ _OPEN: Final = """
        AND (%(until)s::timestamptz IS NULL OR coalesce(e.live_at, e.slot) < %(until)s)
        AND coalesce(e.live_at, e.slot) <= %(now)s
        AND NOT EXISTS (SELECT FROM deliveries d
-                        WHERE d.user_id = %(user)s AND d.execution_id = e.id
+                         JOIN executions r ON r.id = d.execution_id
+                        WHERE d.user_id = %(user)s AND e.id IN (r.id, r.resumes)
                           AND d.position = p.position AND NOT d.is_test)
      ORDER BY e.created_at DESC, p.position LIMIT %(limit)s
 """
@@ -54,7 +55,10 @@ def find_missed_sends(
     until: datetime | None,
     now: datetime,
 ) -> list[MissedSend]:
-    """Return the sends of the time that have the user in their audience only, newest first."""
+    """Return the sends of the time that have the user in their audience only, newest first.
+
+    A stopped send that was resumed is left out if the user had a turn then.
+    """
     values = {
         "user": user_id,
         "since": since,

@@ -14,7 +14,7 @@ from push_blaster.domain.devices.opt_out import OptOut, Scope, Source
 from push_blaster.domain.number_words import list_words, number_of
 from push_blaster.domain.users.erasure import Erasure
 from push_blaster.domain.users.missed_send import MissedSend
-from push_blaster.domain.users.push_words import GOT, label
+from push_blaster.domain.users.push_words import GOT, is_trial, label
 from push_blaster.domain.users.timeline import EntryKind, TimelineEntry, UserPush
 
 #: The time that an answer is about, unless somebody asks about another one.
@@ -179,14 +179,18 @@ _NEVER_ARRIVES: Final = frozenset({"simulation", "test-dry-run", "real-dry-run"}
 
 def _say_not_got(facts: Facts) -> Iterator[str]:
     """Yield why pushes did not reach the user: how many, by what became of them."""
-    lost = Counter(
-        label(one.push)
-        for one in facts.entries
-        if one.push and not one.is_trial and one.push.state not in GOT
-    )
-    if lost:
-        counted = (f"{count} {what}" for what, count in lost.most_common())
-        yield f"Not sent to the user: {list_words(list(counted))}."
+    lost = [one.push for one in facts.entries if one.push and one.push.state not in GOT]
+    live = [push for push in lost if not is_trial(push)]
+    if live:
+        yield f"Not sent to the user: {_count_labels(live)}."
+    tests = [push for push in lost if push.is_test and push.mode not in _NEVER_ARRIVES]
+    if tests:
+        yield f"Tests that were not sent to the user: {_count_labels(tests)}."
+
+
+def _count_labels(pushes: Sequence[UserPush]) -> str:
+    counts = Counter(label(push) for push in pushes)
+    return list_words([f"{count} {what}" for what, count in counts.most_common()])
 
 
 def _say_why_none(facts: Facts) -> Iterator[str]:

@@ -59,6 +59,19 @@ def test_an_erasure_that_waits_is_told_with_what_it_waits_for() -> None:
     assert said.endswith("The erasure waits for the end of news@1.")
 
 
+def test_a_test_that_was_not_sent_is_told_apart_from_pushes() -> None:
+    without: dict[str, Any] = {
+        "state": LedgerState.NO_TOKEN,
+        "mode": "test-live-send",
+        "is_test": True,
+    }
+
+    said = say(a_push(**without), a_push(**without | {"mode": "simulation"}))
+
+    assert "Tests that were not sent to the user: 1 without a device." in said
+    assert "Not sent to the user" not in said
+
+
 def test_a_reason_that_says_it_all_is_not_said_twice() -> None:
     reason = "opted out of all pushes"
     push = a_push(state=LedgerState.OPTED_OUT, reason=reason)

@@ -35,7 +35,7 @@ from tests.fakes.raw_server import run_raw_server
 from tests.journeys.stack import user
 from tests.push_blaster.bench import Bench, an_automation_document, messages
 from tests.push_blaster.settings import settings_for
-from tests.push_blaster.use_cases.executions.resuming import stop
+from tests.push_blaster.use_cases.executions.resuming import resume, stop
 from tests.push_blaster.web.page_support import Visitor
 
 LINDA = user(3)
@@ -146,6 +146,22 @@ def test_a_stop_before_the_turn_of_a_user_is_told(reader: FlaskClient, bench: Be
     assert "was stopped before it came to the user." in stopped["answer"]
     assert "No push of this time had the user" not in stopped["answer"]
     assert not absent["isKnown"]
+
+
+def test_a_stopped_send_is_not_told_to_whom_its_resumed_send_reached(
+    reader: FlaskClient, bench: Bench
+) -> None:
+    stopped = bench.start(parameters={"users": 60}, pushes=[{"layerId": 1}])
+    bench.work_until_sent(20)
+    stop(bench, stopped)
+    bench.run(resume(bench, stopped))
+
+    first, last = (read(reader, user(number), **since(bench)) for number in (1, 60))
+
+    assert "this user got 1 push" in first["answer"]
+    assert "Not sent to the user: 1 sent to before the stop." in first["answer"]
+    assert "this user got 1 push" in last["answer"]
+    assert "stopped" not in last["answer"]
 
 
 def test_a_stop_while_a_user_waits_for_a_winner_is_told(reader: FlaskClient, bench: Bench) -> None:
