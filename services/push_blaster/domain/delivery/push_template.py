@@ -13,11 +13,10 @@ from push_blaster.domain.automations.experiment import Variant, choose_variant
 from push_blaster.domain.delivery.deep_link import IMAGES, LinkPolicy, write_in_ascii
 from push_blaster.domain.delivery.ledger import LedgerState, Refusal
 from push_blaster.domain.delivery.template import (
+    LANGUAGE,
     MalformedPlaceholderError,
     MissingVariableError,
-    Placeholder,
     Template,
-    find_value,
 )
 from push_blaster.domain.delivery.value_template import (
     ValueTemplate,
@@ -48,13 +47,11 @@ class PushTemplate:
     def find_unknown(self, columns: Collection[str]) -> list[str]:
         """Return the names of placeholders that no column of the audience can fill."""
         known = set(map(column_key, columns))
-        names = {placeholder.name for placeholder in self.placeholders}
-        return sorted(name for name in names if column_key(name) not in known)
+        return sorted(name for name in self.names if column_key(name) not in known)
 
     def find_missing(self, variables: Mapping[str, str]) -> list[str]:
         """Return the names of placeholders that need a value and have none in a row."""
-        needed = {p.name for p in self.placeholders if p.fallback is None}
-        return sorted(name for name in needed if not find_value(name, variables))
+        return sorted({name for one in self.templates for name in one.find_missing(variables)})
 
     def render(self, variables: Mapping[str, str]) -> PushTexts:
         """Return the texts for one row; in the link values are percent-encoded.
@@ -70,10 +67,21 @@ class PushTemplate:
         )
 
     @property
-    def placeholders(self) -> tuple[Placeholder, ...]:
-        """Return the placeholders of all texts."""
-        parts = (self.title, self.body, self.deep_link, self.content)
-        return tuple(placeholder for part in parts for placeholder in part.placeholders)
+    def templates(self) -> tuple[Template, ...]:
+        """Return the templates of all texts."""
+        return (self.title, self.body, self.deep_link, *self.content.templates)
+
+    @property
+    def names(self) -> set[str]:
+        """Return the names of the variables of all texts."""
+        return {name for one in self.templates for name in one.names}
+
+    @property
+    def columns(self) -> set[str]:
+        """Return the names of the columns that the texts read, the user's language included."""
+        return self.names | (
+            {LANGUAGE} if any(one.is_formatted for one in self.templates) else set()
+        )
 
 
 def compile_push(push: Push) -> PushTemplate:
@@ -112,7 +120,7 @@ class Wordings:
     def find_used(self, columns: Collection[str]) -> list[str]:
         """Return the columns that fill in placeholders of any wording."""
         templates = self._templates.values()
-        used = {column_key(p.name) for template in templates for p in template.placeholders}
+        used = {column_key(name) for template in templates for name in template.columns}
         return [column for column in columns if column_key(column) in used]
 
 

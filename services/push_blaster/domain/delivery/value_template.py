@@ -8,7 +8,6 @@ from urllib.parse import quote
 from chassis.names import camel_case
 from push_blaster.domain.delivery.template import (
     MalformedPlaceholderError,
-    Placeholder,
     Template,
     compile_template,
 )
@@ -24,7 +23,7 @@ class ValueTemplate:
     """A value, and how to fill in its placeholders; a value without placeholders stays itself."""
 
     value: Any
-    placeholders: tuple[Placeholder, ...]
+    templates: tuple[Template, ...]
     fill_in: Callable[[Mapping[str, str]], Any]
 
 
@@ -35,15 +34,16 @@ def compile_value(name: str, value: object) -> ValueTemplate:
     """
     if isinstance(value, str):
         template = compile_text(name, value)
-        return ValueTemplate(value, template.placeholders, _renderer(name, template))
+        own = (template,) if template.is_personal else ()
+        return ValueTemplate(value, own, _renderer(name, template))
     parts = {key: compile_value(path, part) for key, path, part in _find_parts(name, value)}
-    personal = {key: part for key, part in parts.items() if part.placeholders}
-    placeholders = tuple(p for part in personal.values() for p in part.placeholders)
+    personal = {key: part for key, part in parts.items() if part.templates}
+    templates = tuple(one for part in personal.values() for one in part.templates)
 
     def fill_in(variables: Mapping[str, str]) -> Any:
         return _with_parts(value, {k: part.fill_in(variables) for k, part in personal.items()})
 
-    return ValueTemplate(value, placeholders, fill_in if personal else lambda _: value)
+    return ValueTemplate(value, templates, fill_in if personal else lambda _: value)
 
 
 def compile_text(name: str, text: str) -> Template:

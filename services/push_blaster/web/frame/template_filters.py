@@ -11,8 +11,10 @@ from push_blaster.domain.audiences.script_failure import read_failure
 from push_blaster.domain.automations.automation import Frequency, Schedule
 from push_blaster.domain.cadence.names import name_layer, name_rule
 from push_blaster.domain.delivery.template import (
+    Condition,
     MalformedPlaceholderError,
     Placeholder,
+    Template,
     compile_template,
 )
 from push_blaster.domain.executions.funnel import COUNTS
@@ -212,10 +214,27 @@ def as_text(value: object) -> str:
 def chips(text: str) -> str | Markup:
     """Return a text of a push with each placeholder as a chip that has the name of the column."""
     try:
-        pieces = compile_template(text).pieces
+        return _show_template(compile_template(text))
     except MalformedPlaceholderError:
         return text
-    return Markup("").join(_chip(p) if isinstance(p, Placeholder) else p for p in pieces)
+
+
+def _show_template(template: Template) -> Markup:
+    return Markup("").join(map(_show_piece, template.pieces))
+
+
+def _show_piece(piece: str | Placeholder | Condition) -> str | Markup:
+    if isinstance(piece, str):
+        return piece
+    if isinstance(piece, Placeholder):
+        return _chip(piece)
+    otherwise = _word("else") + _show_template(piece.otherwise) if piece.otherwise.pieces else ""
+    start = _word(f"if {piece.name.replace('_', ' ')}")
+    return start + _show_template(piece.then) + otherwise + _word("end")
+
+
+def _word(word: str) -> Markup:
+    return Markup('<span class="chip">{}</span>').format(word)
 
 
 def _chip(placeholder: Placeholder) -> Markup:

@@ -48,6 +48,68 @@ def test_what_only_looks_like_a_placeholder_is_refused(text: str) -> None:
         compile_template(f"Hello {text}")
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("Hi\n[[vra:x]]", "line 2, column 1: '[[vra:x]]' is no placeholder"),
+        ("Hi [[if:x]] you", "line 1, column 4: [[if:x]] has no [[end]]; add it."),
+        ("[[if:x]]a\n [[if:y]]b[[end]]", "line 1, column 1: [[if:x]] has no [[end]]; add it."),
+        ("a [[end]]", "line 1, column 3: [[end]] belongs to no [[if:name]]; leave it out."),
+        ("[[else]]", "line 1, column 1: [[else]] belongs to no [[if:name]]; leave it out."),
+        (
+            "[[if:x]]a[[else]]b[[else]]c[[end]]",
+            "line 1, column 19: [[else]] belongs to no [[if:name]]; leave it out.",
+        ),
+        ("[[if:x|y]]a[[end]]", "line 1, column 1: '[[if:x|y]]a[[end]]' is no placeholder"),
+        ("[[number:1x]]", "line 1, column 1: '[[number:1x]]' is no placeholder"),
+        (
+            "[[if:x]]" * 6 + "[[end]]" * 6,
+            "line 1, column 41: More than 5 conditions in one another.",
+        ),
+    ],
+)
+def test_a_fault_says_at_which_line_and_column_it_is(text: str, says: str) -> None:
+    with pytest.raises(MalformedPlaceholderError) as refused:
+        compile_template(text)
+
+    assert str(refused.value).startswith(says)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [("Ada", "Hi Ada!"), (" ", "Hello!"), ("0", "Hello!"), ("False", "Hello!"), ("no", "Hello!")],
+)
+def test_a_condition_asks_for_a_value_that_is_no_no(value: str, text: str) -> None:
+    template = compile_template("[[if:name]]Hi [[var:name]][[else]]Hello[[end]]!")
+
+    assert template.render({"name": value}) == text
+
+
+def test_a_condition_without_else_gives_nothing_and_conditions_nest() -> None:
+    template = compile_template("a[[if:x]]b[[if:y]]c[[else]]d[[end]][[end]]e")
+
+    rows: list[dict[str, str]] = [{}, {"x": "1"}, {"x": "1", "y": "1"}, {"y": "1"}]
+    assert [template.render(row) for row in rows] == ["ae", "abde", "abce", "ae"]
+
+
+def test_only_the_text_that_a_user_gets_needs_its_values() -> None:
+    push = compile_push(a_push(title="[[if:vip]]Dear [[var:name]][[else]]Hi[[end]]"))
+
+    assert push.find_unknown([]) == ["name", "vip"]
+    assert push.find_missing({"vip": "", "name": ""}) == []
+    assert push.find_missing({"vip": "yes", "name": ""}) == ["name"]
+    assert push.render({"vip": ""}).title == "Hi"
+    with pytest.raises(MissingVariableError, match="name"):
+        push.render({"vip": "yes"})
+
+
+def test_values_in_a_condition_cannot_lead_a_link_elsewhere() -> None:
+    push = a_push(deep_link="https://x/[[if:id]][[var:id]][[else]][[number:n]][[end]]")
+
+    assert compile_push(push).render({"id": "a/b", "n": ""}).deep_link == "https://x/a%2Fb"
+    assert compile_push(push).render({"n": "1234"}).deep_link == "https://x/1%2C234"
+
+
 @given(st.text().filter(lambda value: bool(value.strip())))
 def test_a_value_comes_out_as_it_is_whatever_it_holds(value: str) -> None:
     assert compile_template("<[[var:x]]>").render({"x": value}) == f"<{value.strip()}>"
@@ -60,7 +122,7 @@ def test_any_text_is_rendered_or_refused_but_never_changed(text: str) -> None:
     except MalformedPlaceholderError:
         assert "[[" in text
         return
-    if not template.placeholders:
+    if not template.is_personal:
         assert template.render({}) == text
 
 
