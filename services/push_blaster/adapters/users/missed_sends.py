@@ -15,8 +15,11 @@ from chassis.rows import fetch_all
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.domain.users.missed_send import MissedSend
 
-#: How many files one answer searches, the newest first.
+#: How many files one answer searches, the newest first, and how many bytes in all.
 SEARCHED: Final = 20
+SEARCHED_BYTES: Final = 4 << 30
+#: How many bytes are searched at once: meanwhile no other thread of the process works.
+PIECE: Final = 16 << 20
 _OPEN: Final = """
     SELECT e.id, e.automation_name, p.position, e.phase, coalesce(e.live_at, e.slot),
            p.audience_file
@@ -67,20 +70,23 @@ def find_missed_sends(
         "phases": list(_PHASES),
         "limit": SEARCHED,
     }
-    found = fetch_all(connection, _OPEN, values, make=_Candidate)
-    return [
-        MissedSend(one.automation_name, one.position, Phase(one.phase), one.at)
-        for one in found
-        if _has_user(data_folder / one.file, user_id)
-    ]
+    found, left, missed = fetch_all(connection, _OPEN, values, make=_Candidate), SEARCHED_BYTES, []
+    for one in found:
+        path = data_folder / one.file
+        left -= path.stat().st_size if path.exists() else 0
+        if left >= 0 and has_user(path, user_id):
+            missed.append(MissedSend(one.automation_name, one.position, Phase(one.phase), one.at))
+    return missed
 
 
-def _has_user(path: Path, user_id: UUID) -> bool:
+def has_user(path: Path, user_id: UUID) -> bool:
     """Return whether a frozen audience has a row of the user; a file that is gone has none."""
     with (
         suppress(OSError, ValueError),  # an empty file cannot be mapped
         path.open("rb") as file,
         mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text,
     ):
-        return text.find(f'"userId":"{user_id}"'.encode()) >= 0
+        wanted = f'"userId":"{user_id}"'.encode()
+        starts = range(0, len(text), PIECE)
+        return any(text.find(wanted, at, at + PIECE + len(wanted)) >= 0 for at in starts)
     return False
