@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
@@ -10,6 +11,7 @@ import orjson
 from marshmallow import ValidationError
 
 from chassis.clock import utc_now
+from chassis.instants import FIRST_YEAR, LAST_YEAR, is_near
 from chassis.problems import flatten_messages
 from push_blaster.adapters.automations.automation_document import read_draft
 from push_blaster.adapters.cadence.cadence_client import CadenceClient
@@ -21,12 +23,25 @@ from push_blaster.settings import read_cadence_access, read_limits
 from push_blaster.use_cases.schedule.plan_automation import Plan, PlanContext, plan_automation
 
 
+class _NearTime(click.DateTime):
+    """A day or a time in the years in which slots can be computed."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """Return the time; end the command if it is far away."""
+        at: datetime = super().convert(value, param, ctx)
+        if not is_near(at):
+            self.fail(f"{value} is not from {FIRST_YEAR} to {LAST_YEAR}.", param, ctx)
+        return at
+
+
 @click.command()
 @click.argument(
     "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option("--count", type=click.IntRange(1, 100), default=5, help="How many slots of each.")
-@click.option("--from", "start", type=click.DateTime(), help="Slots after then, in UTC.")
+@click.option("--from", "start", type=_NearTime(), help="Slots after then, in UTC.")
 def plan(files: tuple[Path, ...], count: int, start: datetime | None) -> None:
     """Show when the automations of FILES would send, and what stands out; changes nothing.
 

@@ -181,6 +181,14 @@ def test_files_are_planned_by_the_limits_of_the_environment(
     assert said in limited.output
 
 
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
+def test_a_day_at_the_edge_of_the_calendar_is_refused(folder: Path, day: str) -> None:
+    done = run("--from", day, folder / "news.json")
+
+    assert done.exit_code == 2
+    assert f"'--from': {day} is not from 1970 to 2200." in done.output
+
+
 def test_a_limit_that_does_not_fit_is_named(folder: Path) -> None:
     done = run(folder / "news.json", PUSH_MIN_CANCELLATION_WINDOW_SECONDS="soon")
 
