@@ -310,12 +310,12 @@ def test_a_slow_mail_server_gets_each_alert_once_from_two_engines(
     bench: Bench, engine: AlertSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (alert_deliveries, send_notices_module):
-        monkeypatch.setattr(module, "LEASE", timedelta(seconds=1))
+        monkeypatch.setattr(module, "LEASE", timedelta(seconds=2))
     monkeypatch.setattr(alert_sender, "SLACK", timedelta(0))
     monkeypatch.setattr(send_notices_module, "AGAIN", timedelta(0))
     with run_mail_server() as mail:
-        mail.takes_s = 0.25
-        sender = replace(engine, mail=a_mail_server(mail, timedelta(seconds=0.5)))
+        mail.takes_s = 0.4
+        sender = replace(engine, mail=a_mail_server(mail, timedelta(seconds=1)))
         order = DestinationOrder(name="P", kind=DestinationKind.EMAIL, address="ops@example.com")
         create_destination(bench.database, sender, str(uuid4()), order, ("admin", utc_now()))
         for number in range(6):
