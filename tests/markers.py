@@ -61,6 +61,11 @@ CORE: Final = ("tests/push_blaster/use_cases/executions/test_run.py",)
 NEEDS_BY_FIXTURE: Final = {"bench": "programs"}
 #: Folders whose tests share one running stack.
 ONE_STACK: Final = ("tests/browser/", "tests/local_stack/")
+#: Tests that read the syntax trees of all modules, which one worker keeps: the name of their group.
+SYNTAX_TREES: Final = "syntax trees"
+READ_SYNTAX_TREES: Final = tuple(
+    f"tests/architecture/test_{name}.py" for name in ("plain_words", "structure", "tests", "words")
+)
 #: Tests with processes of their own, each.
 INDEPENDENT: Final = ("tests/local_stack/test_embedded_postgres.py",)
 #: One test each, of half a minute and more.
@@ -98,8 +103,10 @@ def leaves_out(expression: str, path: str) -> bool:
 def find_group(path: str) -> str | None:
     """Return the group of tests that share running services, and so stay on one worker.
 
-    It is the file, or a folder that has one stack.
+    It is the file, or a folder that has one stack. Tests that share syntax trees are one group.
     """
+    if path in READ_SYNTAX_TREES:
+        return SYNTAX_TREES
     if "processes" not in find_markers(path) or path in INDEPENDENT:
         return None
     return next((folder for folder in ONE_STACK if path.startswith(folder)), path)
