@@ -37,7 +37,7 @@ def import_devices(file: Path, *, dry_run: bool) -> None:
     for row in done.noted_rows:
         click.echo(f"line {row.line}: {' '.join(row.notes)}", err=True)
     verb = "would be registered" if dry_run else "registered"
-    click.echo(f"{done.registered} {verb}, {done.unchanged} unchanged, {done.bad} refused.")
+    click.echo(f"{done.written} {verb}, {done.unchanged} unchanged, {done.bad} refused.")
     if done.bad:
         raise click.exceptions.Exit(1)
 

@@ -10,7 +10,7 @@ from flask import Flask
 from cadence_service.app import MAX_BODY as CADENCE_MAX_BODY
 from cadence_service.web.history_tools import MAX_FILE as MAX_HISTORY
 from push_blaster.app import MAX_BODY, create_app
-from push_blaster.web.devices.device_upkeep import MAX_FILE as MAX_DEVICES
+from push_blaster.web.devices.csv_imports import MAX_FILE as MAX_DEVICES
 from push_blaster.web.engagement.events import MAX_EVENTS_BODY
 from push_blaster.web.one_off.send_push import MAX_FILE as MAX_AUDIENCE
 from tests.journeys.nginx import running_nginx

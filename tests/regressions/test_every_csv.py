@@ -1,7 +1,7 @@
-"""The four kinds of CSV from outside, in every form that people and programs give them.
+"""The five kinds of CSV from outside, in every form that people and programs give them.
 
-Audiences, uploads, devices and histories are read alike: a form of the same rows is read as the
-plain one, or the file is refused and the message says why.
+Audiences, uploads, devices, opt-outs and histories are read alike: a form of the same rows is read
+as the plain one, or the file is refused and the message says why.
 """
 
 import io
@@ -21,6 +21,8 @@ from push_blaster.adapters.audiences.frozen_audiences import (
 )
 from push_blaster.adapters.audiences.uploads import read_columns
 from push_blaster.adapters.devices.device_csv import read_devices
+from push_blaster.adapters.devices.opt_out_csv import Origin, read_opt_outs
+from push_blaster.domain.devices.opt_out import Source
 from tests.people import ALICE, BOB
 
 NOW: Final = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -50,7 +52,13 @@ def _read_upload(content: bytes, folder: Path) -> Found:
 
 def _read_devices(content: bytes, _: Path) -> Found:
     rows = list(read_devices(io.BytesIO(content), "file.csv", NOW, []).rows)
-    return Found([row.device for row in rows if row.device], sum(not row.device for row in rows))
+    return Found([row.item for row in rows if row.item], sum(not row.item for row in rows))
+
+
+def _read_opt_outs(content: bytes, _: Path) -> Found:
+    origin = Origin(source=Source.IMPORT, by="", at=NOW)
+    rows = list(read_opt_outs(io.BytesIO(content), "file.csv", origin).rows)
+    return Found([row.item for row in rows if row.item], sum(not row.item for row in rows))
 
 
 def _read_history(content: bytes, _: Path) -> Found:
@@ -66,6 +74,10 @@ KINDS: Final[dict[str, tuple[Rows, Callable[[bytes, Path], Found]]]] = {
     "devices": (
         [("user_id", "token", "platform"), (str(ALICE), "a,b;c", "ios"), (str(BOB), "d", "web")],
         _read_devices,
+    ),
+    "opt-outs": (
+        [("user_id", "reason"), (str(ALICE), 'Žofie, "Z"; \tA'), (str(BOB), "too many")],
+        _read_opt_outs,
     ),
     "history": (
         [
@@ -211,7 +223,7 @@ def test_a_header_alone_has_no_rows(kind: str, tmp_path: Path) -> None:
     rows, read = KINDS[kind]
     content = write(rows[:1]).encode()
 
-    if kind in {"devices", "history"}:
+    if kind in {"devices", "opt-outs", "history"}:
         assert read(content, tmp_path) == ([], 0)
         return
     with pytest.raises((CsvError, EmptyAudienceError), match=r"file\.csv"):

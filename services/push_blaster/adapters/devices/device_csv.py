@@ -1,17 +1,16 @@
 """Devices of a CSV or a list, one by one: valid devices, and refused devices with the reasons."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import IO, Any, Final
 
-from chassis.csv_reader import CsvError, CsvFile, Row, read_csv
-from chassis.names import trim_id
+from chassis.csv_reader import CsvError, CsvFile
+from push_blaster.adapters.devices.csv_items import USER_NAMES, ItemFile, ItemRow, read_items
 from push_blaster.adapters.devices.device_fields import Device, DeviceRefusedError, read_device
 
 #: The possible names of each field's column; the first of them that the file has is taken.
 NAMES: Final[Mapping[str, Sequence[str]]] = {
-    "userId": ("user_id", "id", "user"),
+    "userId": USER_NAMES,
     "token": ("token", "device_token", "fcm_token", "registration_token", "endpoint", "url", "fid"),
     "kind": ("kind", "type"),
     "platform": ("platform", "os"),
@@ -24,91 +23,57 @@ NAMES: Final[Mapping[str, Sequence[str]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceRow:
-    """One row of a file or list: a device, or what is wrong with it.
-
-    Shape: `line` counts the lines of a file from 1, the devices of a list from 0.
-    """
-
-    line: int
-    device: Device | None
-    faults: tuple[str, ...] = ()
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What was ignored of a valid device."""
-        return self.device.notes if self.device else ()
-
-    @property
-    def fault(self) -> str:
-        """What is wrong, in one text."""
-        return "; ".join(self.faults)
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceFile:
-    """An open file of devices, and what people should know about it."""
-
-    rows: Iterator[DeviceRow]
-    note: str = ""
+def accept_device(line: int, device: Device) -> ItemRow[Device]:
+    """Return the row of a valid device, with what was ignored of it."""
+    return ItemRow(line, device, notes=device.notes)
 
 
 def read_device_list(
     devices: Iterable[object], now: datetime, push_hosts: Sequence[str]
-) -> Iterator[DeviceRow]:
+) -> Iterator[ItemRow[Device]]:
     """Yield the devices of a JSON list; a bad one does not stop the others."""
     for place, given in enumerate(devices):
-        try:
-            yield DeviceRow(place, read_device(given, now, push_hosts))
-        except DeviceRefusedError as refused:
-            yield DeviceRow(place, None, refused.lines)
+        yield _read_row(place, given, now, push_hosts)
 
 
 def read_devices(
     file: IO[bytes], name: str, now: datetime, push_hosts: Sequence[str]
-) -> DeviceFile:
+) -> ItemFile[Device]:
     """Read the header of `file`; its rows are read as they are asked for.
 
     Raises: CsvError, also while the rows are read.
     """
-    found = read_csv(file, name)
-    positions = _find_columns(found)
-    return DeviceFile(
-        (_read_row(row, positions, now, push_hosts) for row in found.rows),
-        found.note_on(positions.values()),
-    )
+
+    def read(line: int, given: Mapping[str, str]) -> ItemRow[Device]:
+        return _read_row(line, _shape_fields(given), now, push_hosts)
+
+    return read_items(file, name, NAMES, _check_columns, read)
 
 
-def _find_columns(file: CsvFile) -> dict[str, int]:
-    """Return the position of each field's column."""
-    positions = {field: file.find_column(*names) for field, names in NAMES.items()}
+def _check_columns(file: CsvFile) -> None:
     tokens = {file.find_column(token_name) for token_name in NAMES["token"]} - {None}
     for column, is_clear in (
         ("token", len(tokens) == 1),
-        ("user_id", positions["userId"] is not None),
+        ("user_id", file.find_column(*USER_NAMES) is not None),
     ):
         if not is_clear:
             raise CsvError(f"There must be one column {column}. The {file.list_columns()}")
-    return {field: position for field, position in positions.items() if position is not None}
+
+
+def _shape_fields(given: Mapping[str, str]) -> Mapping[str, Any]:
+    """Return a row's cells as the fields of a device.
+
+    A cell can be empty and cannot be null: what is not filled in is not changed.
+    """
+    fields: dict[str, Any] = {"token": "", "userId": "", **given}
+    p256dh, auth = fields.get("p256dh"), fields.get("auth")
+    return {**fields, "keys": {"p256dh": p256dh, "auth": auth}} if p256dh or auth else fields
 
 
 def _read_row(
-    row: Row, positions: Mapping[str, int], now: datetime, push_hosts: Sequence[str]
-) -> DeviceRow:
-    line, cells = row
-    if isinstance(cells, str):
-        return DeviceRow(line, None, (cells,))
-    # A cell can be empty and cannot be null: what is not filled in is not changed.
-    fields: dict[str, Any] = {
-        field: cell
-        for field, position in positions.items()
-        if (cell := trim_id(cells[position])) or field in {"token", "userId"}
-    }
-    p256dh, auth = fields.get("p256dh"), fields.get("auth")
-    if p256dh or auth:
-        fields["keys"] = {"p256dh": p256dh, "auth": auth}
+    line: int, given: object, now: datetime, push_hosts: Sequence[str]
+) -> ItemRow[Device]:
     try:
-        return DeviceRow(line, read_device(fields, now, push_hosts))
+        return accept_device(line, read_device(given, now, push_hosts))
     except DeviceRefusedError as refused:
-        return DeviceRow(line, None, refused.lines)
+        return ItemRow(line, None, refused.lines)

@@ -1,21 +1,22 @@
 """Opt-outs as clients write them, in JSON or in a CSV; they are refused by field."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import IO, Any, Final
 
 from marshmallow import ValidationError, fields, validate, validates_schema
 
-from chassis.csv_reader import CsvError, read_csv
-from chassis.names import trim_id
+from chassis.csv_reader import CsvError, CsvFile
 from chassis.schemas import CamelSchema, InstantField
+from push_blaster.adapters.devices.csv_items import USER_NAMES, ItemFile, ItemRow, read_items
 from push_blaster.domain.devices.opt_out import OptOut, Scope, Source
 
 MAX_REASON: Final = 200
 #: The possible names of each field's column; the first of them that the file has is taken.
 NAMES: Final[Mapping[str, Sequence[str]]] = {
-    "userId": ("user_id", "id", "user"),
+    "userId": USER_NAMES,
     "scope": ("scope",),
     "layerId": ("layer_id", "layer"),
     "automationId": ("automation_id", "automation"),
@@ -53,28 +54,6 @@ class NewOptOutSchema(CamelSchema):
                 raise ValidationError(fault, name)
 
 
-@dataclass(frozen=True, slots=True)
-class OptOutRow:
-    """One row of a file: an opt-out, or what is wrong with it."""
-
-    line: int
-    opt_out: OptOut | None
-    faults: tuple[str, ...] = ()
-
-    @property
-    def fault(self) -> str:
-        """What is wrong, in one text."""
-        return "; ".join(self.faults)
-
-
-@dataclass(frozen=True, slots=True)
-class OptOutFile:
-    """An open file of opt-outs, and what people should know about it."""
-
-    rows: Iterator[OptOutRow]
-    note: str = ""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
     """Who sets opt-outs, when, and on which way."""
@@ -106,31 +85,22 @@ def make_opt_out(given: Mapping[str, Any], origin: Origin) -> OptOut:
 _SCHEMA: Final = NewOptOutSchema()
 
 
-def read_opt_outs(file: IO[bytes], name: str, origin: Origin) -> OptOutFile:
+def read_opt_outs(file: IO[bytes], name: str, origin: Origin) -> ItemFile[OptOut]:
     """Read the header of a CSV; its rows are read as they are asked for.
 
     Raises: CsvError, also while the rows are read.
     """
-    found = read_csv(file, name)
-    columns = {field: found.find_column(*names) for field, names in NAMES.items()}
-    positions = {field: column for field, column in columns.items() if column is not None}
-    if "userId" not in positions:
-        raise CsvError(f"There must be a column user_id. The {found.list_columns()}")
-
-    def rows() -> Iterator[OptOutRow]:
-        for line, cells in found.rows:
-            if isinstance(cells, str):
-                yield OptOutRow(line, None, (cells,))
-                continue
-            given = {field: trim_id(cells[at]) for field, at in positions.items()}
-            yield _read_row(line, {field: cell for field, cell in given.items() if cell}, origin)
-
-    return OptOutFile(rows(), found.note_on(positions.values()))
+    return read_items(file, name, NAMES, _check_columns, partial(_read_row, origin))
 
 
-def _read_row(line: int, given: Mapping[str, str], origin: Origin) -> OptOutRow:
+def _check_columns(file: CsvFile) -> None:
+    if file.find_column(*USER_NAMES) is None:
+        raise CsvError(f"There must be a column user_id. The {file.list_columns()}")
+
+
+def _read_row(origin: Origin, line: int, given: Mapping[str, str]) -> ItemRow[OptOut]:
     try:
-        return OptOutRow(line, make_opt_out(_SCHEMA.load(given), origin))
+        return ItemRow(line, make_opt_out(_SCHEMA.load(given), origin))
     except ValidationError as error:
         faults = error.messages_dict.items()
-        return OptOutRow(line, None, tuple(f"{name}: {' '.join(said)}" for name, said in faults))
+        return ItemRow(line, None, tuple(f"{name}: {' '.join(said)}" for name, said in faults))

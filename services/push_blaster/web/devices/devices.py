@@ -17,9 +17,10 @@ from chassis.problems import problem_response
 from chassis.schemas import CamelSchema, OpenSchema
 from chassis.service import Routes
 from chassis.typed_schemas import about, object_schema
-from push_blaster.adapters.devices.device_csv import DeviceRow, read_device_list
+from push_blaster.adapters.devices.device_csv import accept_device, read_device_list
 from push_blaster.adapters.devices.device_fields import (
     DEVICE_FIELDS,
+    Device,
     DeviceRefusedError,
     read_device,
 )
@@ -31,7 +32,8 @@ from push_blaster.adapters.devices.device_table import (
 )
 from push_blaster.domain.devices.device import DeviceKind, hide_token
 from push_blaster.domain.number_words import number_of
-from push_blaster.use_cases.devices.import_devices import Imported, import_devices
+from push_blaster.use_cases.devices.import_devices import import_devices
+from push_blaster.use_cases.devices.import_items import Imported
 from push_blaster.web.access.identity_callers import TOKENS_OR_USERS, require_own
 from push_blaster.web.frame.internal_facts import may_see_internals
 
@@ -164,7 +166,7 @@ def hide_tokens(devices: Sequence[RegisteredDevice]) -> Sequence[RegisteredDevic
 
 def _register_one(
     database: Database, body: Mapping[str, object], push_hosts: Sequence[str]
-) -> Imported:
+) -> Imported[Device]:
     """Register a device that is here now: no clock but the database's counts."""
     own = user_of_caller()
     given: dict[str, object] = {"userId": str(own)} if own else {}
@@ -179,7 +181,7 @@ def _register_one(
         raise Forbidden(f"kind: An identity token registers only {', '.join(OF_USERS)}.")
     if _CLOCK in body:
         device = replace(device, notes=(*device.notes, f"{_CLOCK}: {_ARRIVAL}"))
-    return import_devices(database, [DeviceRow(0, device)], utc_now(), is_live=True)
+    return import_devices(database, [accept_device(0, device)], utc_now(), is_live=True)
 
 
 #: The devices that a user has; of the other kinds, a message goes to any address that is named.
@@ -204,9 +206,9 @@ def _register_list(
     return problem_response(400, "Bad Request", detail, lines[:1_000])
 
 
-def _answer_import(done: Imported) -> ResponseReturnValue:
+def _answer_import(done: Imported[Device]) -> ResponseReturnValue:
     return jsonify(
-        registered=done.registered,
+        registered=done.written,
         unchanged=done.unchanged,
         refused=done.bad,
         errors=[{"index": row.line, "errors": row.faults} for row in done.bad_rows],

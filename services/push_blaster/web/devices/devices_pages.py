@@ -4,17 +4,16 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
-from chassis.csv_reader import CsvError
 from chassis.postgres import Database
 from push_blaster.adapters.devices.device_csv import read_devices
 from push_blaster.adapters.devices.device_report import delete_dead_devices, select_device_report
 from push_blaster.use_cases.devices.import_devices import import_devices
-from push_blaster.web.devices.device_upkeep import MAX_FILE
+from push_blaster.web.devices.csv_imports import show_import
 from push_blaster.web.devices.devices import find_devices_of
 from push_blaster.web.frame.asked_user import read_asked_user
 from push_blaster.web.frame.frame import page_routes
@@ -31,7 +30,8 @@ def device_pages(database: Database, push_hosts: Sequence[str]) -> Blueprint:
     def page(status: int = 200, **shown: Any) -> ResponseReturnValue:
         with database.transaction() as connection:
             report = select_device_report(connection, utc_now() - REPORTED)
-        return render_template("devices.html", report=report, kept=KEPT.days, **shown), status
+        shown = {"asked": "", "report": report, "kept": KEPT.days, **shown}
+        return render_template("devices.html", **shown), status
 
     @pages.get("/devices")
     def show() -> ResponseReturnValue:
@@ -45,17 +45,11 @@ def device_pages(database: Database, push_hosts: Sequence[str]) -> Blueprint:
     @asks_for(Role.OPERATOR)
     def bring() -> ResponseReturnValue:
         """Check a CSV of devices, or register them."""
-        request.max_content_length = MAX_FILE
-        file = request.files.get("file")
-        is_trial = request.form.get("then") != "import"
-        if file is None or not file.filename:
-            return page(400, asked="", import_fault="Choose a CSV file first.")
-        try:
-            found = read_devices(file.stream, file.filename, utc_now(), push_hosts)
-            done = import_devices(database, found.rows, utc_now(), dry_run=is_trial)
-        except CsvError as error:
-            return page(400, asked="", import_fault=str(error))
-        return page(asked="", done=done, done_note=found.note, is_trial=is_trial)
+        return show_import(
+            page,
+            lambda file, name: read_devices(file, name, utc_now(), push_hosts),
+            lambda file, dry_run: import_devices(database, file.rows, utc_now(), dry_run=dry_run),
+        )
 
     @pages.post("/devices/clean-up")
     def clean_up() -> ResponseReturnValue:

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from flask import request
 from flask.typing import ResponseReturnValue
 from marshmallow import ValidationError, validate
 
@@ -14,7 +13,7 @@ from chassis.bearer_auth import Role, asks_for, caller_name, for_apps, user_of_c
 from chassis.clock import utc_now
 from chassis.http.request_classes import RequestClass, of_class
 from chassis.postgres import Database
-from chassis.service import Routes, describe_upload
+from chassis.service import Routes
 from chassis.typed_schemas import about, answer_schema, object_schema, page_schema, request_schema
 from push_blaster.adapters.csv_cells import write_csv
 from push_blaster.adapters.devices.opt_out_csv import (
@@ -30,9 +29,9 @@ from push_blaster.adapters.devices.opt_out_table import (
     upsert_opt_outs,
 )
 from push_blaster.domain.devices.opt_out import OptOut, Scope, Source
-from push_blaster.use_cases.devices.set_opt_outs import SetOptOuts, set_opt_outs
+from push_blaster.use_cases.devices.set_opt_outs import set_opt_outs
 from push_blaster.web.access.identity_callers import TOKENS_OR_USERS, UserIdField
-from push_blaster.web.devices.device_upkeep import MAX_FILE, ImportQuerySchema, open_csv_body
+from push_blaster.web.devices.csv_imports import CSV_BODY, answer_import, import_schema
 from push_blaster.web.frame.common_schemas import PageQuery, refuse_unknown_names
 from push_blaster.web.frame.csv_answers import answer_csv
 from push_blaster.web.frame.cursors import next_cursor, read_cursor
@@ -44,7 +43,6 @@ COLUMNS: Final = ("user_id", "scope", "layer_id", "automation_id", "until", "rea
 
 _SHOWN: Final[Any] = answer_schema(OptOut, without=("target",), more=("layer_id", "automation_id"))
 _LAYER: Final[Any] = about(None, validate=validate.Range(min=1, max=5))
-_BadRowSchema = object_schema("BadOptOut", line=int, error=str)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +74,6 @@ class OptInQuery:
 _ASKED: Final = NewOptOutSchema.from_dict(
     {"user_id": UserIdField(required=True)}, name="NewOptOutSchema"
 )
-_FILE: Final = {
-    "content": {
-        "text/csv": {"schema": {"type": "string"}},
-        **describe_upload("file", ImportQuerySchema),
-    }
-}
 
 
 def opt_out_routes(database: Database) -> Routes:
@@ -145,29 +137,15 @@ def _add_changes(routes: Routes, database: Database) -> None:
 def _add_files(routes: Routes, database: Database) -> None:
     @routes.route("/api/opt-outs/import", methods=["POST"])
     @asks_for(Role.OPERATOR)
-    @routes.doc(requestBody=_FILE)
-    @routes.response(
-        200,
-        object_schema(
-            "ImportedOptOuts",
-            dry_run=bool,
-            rows=int,
-            set=int,
-            unchanged=int,
-            refused=int,
-            errors=(_BadRowSchema,),
-            note=str,
-        ),
-    )
-    def import_file() -> dict[str, object]:
+    @routes.doc(requestBody=CSV_BODY)
+    @routes.response(200, import_schema("ImportedOptOuts", "set"))
+    def import_file() -> Mapping[str, object]:
         """Set the opt-outs of a CSV (`text/csv` or multipart `file`); `dryRun` stores none."""
-        request.max_content_length = MAX_FILE
-        dry_run = ImportQuerySchema().load({**request.args, **request.form})["dry_run"]
-        with open_csv_body() as body:
-            file = read_opt_outs(body, "The file", originate(Source.IMPORT))
-            done = set_opt_outs(database, file.rows, dry_run=dry_run)
-        note = {"note": file.note} if file.note else {}
-        return {"dry_run": dry_run, **_describe(done), **note}
+        return answer_import(
+            lambda body, name: read_opt_outs(body, name, originate(Source.IMPORT)),
+            lambda file, dry_run: set_opt_outs(database, file.rows, dry_run=dry_run),
+            "set",
+        )
 
     @routes.route("/api/opt-outs.csv", methods=["GET"])
     @of_class(RequestClass.EXPORT)
@@ -197,16 +175,6 @@ def originate(source: Source) -> Origin:
 
 def _place(one: OptOut) -> tuple[object, object]:
     return one.user_id, f"{one.scope}/{one.target}"
-
-
-def _describe(done: SetOptOuts) -> dict[str, object]:
-    return {
-        "rows": done.rows,
-        "set": done.set,
-        "unchanged": done.unchanged,
-        "refused": done.bad,
-        "errors": [{"line": row.line, "error": row.fault} for row in done.bad_rows],
-    }
 
 
 def _write(database: Database, now: datetime) -> Iterator[str]:

@@ -12,7 +12,6 @@ from marshmallow import ValidationError
 
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
-from chassis.csv_reader import CsvError
 from chassis.postgres import Database
 from push_blaster.adapters.devices.opt_out_csv import NewOptOutSchema, make_opt_out, read_opt_outs
 from push_blaster.adapters.devices.opt_out_table import (
@@ -27,7 +26,7 @@ from push_blaster.domain.devices.opt_out import SOURCE_WORDS, Scope, Source
 from push_blaster.domain.zones import place_in_zone
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.devices.set_opt_outs import set_opt_outs
-from push_blaster.web.devices.device_upkeep import MAX_FILE
+from push_blaster.web.devices.csv_imports import show_import
 from push_blaster.web.devices.opt_outs import originate
 from push_blaster.web.frame.asked_user import read_asked_user
 from push_blaster.web.frame.frame import page_routes
@@ -38,7 +37,6 @@ ShowPage = Callable[..., ResponseReturnValue]
 SHOWN: Final = 100
 #: What a user may not want, as the form offers it.
 _ALL: Final = "all"
-#: The way on which an opt-out came, in words.
 
 
 def opt_out_pages(context: WebContext) -> Blueprint:
@@ -105,17 +103,11 @@ def _add_changes(pages: Blueprint, database: Database, page: ShowPage) -> None:
     @asks_for(Role.OPERATOR)
     def bring() -> ResponseReturnValue:
         """Check a CSV of opt-outs, or set them."""
-        request.max_content_length = MAX_FILE
-        file = request.files.get("file")
-        is_trial = request.form.get("then") != "import"
-        if file is None or not file.filename:
-            return page(400, import_fault="Choose a CSV file first.")
-        try:
-            found = read_opt_outs(file.stream, file.filename, originate(Source.IMPORT))
-            done = set_opt_outs(database, found.rows, dry_run=is_trial)
-        except CsvError as error:
-            return page(400, import_fault=str(error))
-        return page(done=done, done_note=found.note, is_trial=is_trial)
+        return show_import(
+            page,
+            lambda file, name: read_opt_outs(file, name, originate(Source.IMPORT)),
+            lambda file, dry_run: set_opt_outs(database, file.rows, dry_run=dry_run),
+        )
 
 
 def _second(pair: tuple[str, str]) -> str:

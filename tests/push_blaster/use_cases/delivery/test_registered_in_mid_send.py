@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from push_blaster.adapters.devices.device_csv import DeviceRow
+from push_blaster.adapters.devices.device_csv import accept_device
 from push_blaster.adapters.devices.device_fields import Device
 from push_blaster.domain.delivery.message import Delivery, Message, Outcome
 from push_blaster.use_cases.devices.import_devices import import_devices
@@ -15,7 +15,7 @@ from tests.push_blaster.bench import Bench
 
 
 def register(bench: Bench, token: str, user: UUID) -> None:
-    import_devices(bench.database, [DeviceRow(0, Device(token, user))], bench.now, is_live=True)
+    import_devices(bench.database, [accept_device(0, Device(token, user))], bench.now, is_live=True)
 
 
 class Registers:

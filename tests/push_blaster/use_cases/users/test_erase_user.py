@@ -7,7 +7,7 @@ import pytest
 
 from chassis.postgres import BulkDatabase
 from push_blaster.adapters.cadence.cadence_client import CadenceClient
-from push_blaster.adapters.devices.device_csv import DeviceRow
+from push_blaster.adapters.devices.device_csv import accept_device
 from push_blaster.adapters.devices.device_fields import Device
 from push_blaster.adapters.devices.opt_out_table import delete_opt_outs, upsert_opt_outs
 from push_blaster.adapters.users.erasure_table import LEASE, take_erasure
@@ -191,20 +191,20 @@ def test_an_erased_user_gets_no_push_and_no_device_until_the_user_opts_in_again(
 ) -> None:
     erase(bench)
 
-    refused = import_devices(bench.database, [DeviceRow(1, Device(TOKEN, USER))], bench.now)
+    refused = import_devices(bench.database, [accept_device(1, Device(TOKEN, USER))], bench.now)
     first = bench.run(bench.start(parameters=USERS))
     with bench.database.transaction() as connection:
         upsert_opt_outs(connection, [OptOut(user_id=USER, scope=Scope.ALL, set_at=bench.now)])
         layers = delete_opt_outs(connection, USER, Scope.LAYER, "3")
         everything = delete_opt_outs(connection, USER, Scope.ALL)
-    taken = import_devices(bench.database, [DeviceRow(1, Device(TOKEN, USER))], bench.now)
+    taken = import_devices(bench.database, [accept_device(1, Device(TOKEN, USER))], bench.now)
     second = bench.run(bench.start(parameters=USERS, pushes=[{"layerId": 1}]))
 
-    assert (refused.registered, refused.bad) == (0, 1)
+    assert (refused.written, refused.bad) == (0, 1)
     assert refused.bad_rows[0].faults[0].startswith("userId: This user was erased.")
     assert bench.funnel(first.id)["optedOut"] == 1
     assert (layers, everything) == (0, 1)
-    assert taken.registered == 1
+    assert taken.written == 1
     assert bench.funnel(second.id)["optedOut"] == 0
     assert sent(bench)[str(USER)] == 1
 
