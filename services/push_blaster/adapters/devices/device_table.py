@@ -58,12 +58,23 @@ def select_addresses(
 
 def select_timezones(connection: Connection, user_ids: Sequence[UUID]) -> dict[UUID, str]:
     """Return each user's time zone, by the living device that was seen last."""
-    sql = """
-        SELECT DISTINCT ON (user_id) user_id, timezone
+    return _select_newest(connection, "timezone", user_ids)
+
+
+def select_languages(connection: Connection, user_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """Return each user's language, by the living device that was seen last."""
+    return _select_newest(connection, "language", user_ids)
+
+
+def _select_newest(
+    connection: Connection, column: str, user_ids: Sequence[UUID]
+) -> dict[UUID, str]:
+    sql = f"""
+        SELECT DISTINCT ON (user_id) user_id, {column}
           FROM devices
-         WHERE user_id = ANY(%(users)s::uuid[]) AND dead_at IS NULL AND timezone IS NOT NULL
+         WHERE user_id = ANY(%(users)s::uuid[]) AND dead_at IS NULL AND {column} IS NOT NULL
          ORDER BY user_id, last_seen_at DESC, token
-    """
+    """  # noqa: S608 - a column of ours
     return dict(fetch_all(connection, sql, {"users": list(user_ids)}))
 
 

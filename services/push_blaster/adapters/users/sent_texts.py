@@ -9,7 +9,9 @@ from uuid import UUID
 from chassis.postgres import Connection
 from chassis.rows import fetch_all
 from push_blaster.adapters.audiences.frozen_audiences import find_row
+from push_blaster.adapters.devices.known_languages import with_languages
 from push_blaster.adapters.executions.execution_view import select_readable
+from push_blaster.domain.audiences.audience import AudienceRow
 from push_blaster.domain.delivery.push_template import PushTexts, Wordings
 from push_blaster.domain.delivery.template import (
     MalformedPlaceholderError,
@@ -35,6 +37,7 @@ def fill_texts(
         return list(entries)
     ids = sorted({push.execution_id for push in pushes})
     files = _Files(
+        connection,
         data_folder,
         user_id,
         {execution.id: execution for execution in select_readable(connection, ids)},
@@ -69,6 +72,7 @@ def _select_places(
 class _Files:
     """The frozen audiences of some executions, in which the rows of a user are looked up."""
 
+    connection: Connection
     data_folder: Path
     user_id: UUID
     executions: Mapping[str, Execution]
@@ -95,22 +99,23 @@ class _Files:
     def _render(self, push: UserPush) -> PushTexts | None:
         """Return the texts by the row of the user; None if there is no such row any more."""
         execution = self.executions.get(push.execution_id)
-        variables = self._find_variables(execution, push) if execution else None
-        if execution is None or variables is None:
+        row = self._find_row(execution, push) if execution else None
+        if execution is None or row is None:
             return None
         worded = execution.word_push(push.position, self.user_id)
         try:
             _, template = Wordings(execution.automation.id, worded).choose(self.user_id)
-            return template.render(variables)
+            if template.needs_language:
+                (row,) = with_languages(self.connection, [row])
+            return template.render(row.variables)
         except (MalformedPlaceholderError, MissingVariableError):
             return None
 
-    def _find_variables(self, execution: Execution, push: UserPush) -> Mapping[str, str] | None:
+    def _find_row(self, execution: Execution, push: UserPush) -> AudienceRow | None:
         audience = next(
             (one.audience for one in execution.pushes if one.position == push.position), None
         )
         place = self.places.get((push.execution_id, push.position, push.batch))
         if audience is None or place is None or push.is_test:
             return None
-        row = find_row(self.data_folder / audience.file, *place, self.user_id)
-        return row.variables if row else None
+        return find_row(self.data_folder / audience.file, *place, self.user_id)

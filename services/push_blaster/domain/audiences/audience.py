@@ -13,6 +13,7 @@ TOKEN_COLUMN: Final = "device_token"  # noqa: S105 - a column's name
 KIND_COLUMN: Final = "device_kind"
 KEYS_COLUMN: Final = "device_keys"
 ZONE_COLUMN: Final = "timezone"
+LANGUAGE_COLUMN: Final = "language"
 _TIME_STAMP: Final = re.compile(r"_?\d{8}_?(t?\d{6}z?)?$")
 _TEST_MARK: Final = re.compile(r"(^|_)test(_|$)")
 

@@ -6,14 +6,13 @@ from typing import NamedTuple
 from uuid import UUID
 
 from chassis.names import column_key
-from push_blaster.domain.audiences.audience import AudienceRow
+from push_blaster.domain.audiences.audience import LANGUAGE_COLUMN, AudienceRow
 from push_blaster.domain.automations.automation import Push
 from push_blaster.domain.automations.content import PLAIN, Content, once_per_content
 from push_blaster.domain.automations.experiment import Variant, choose_variant
 from push_blaster.domain.delivery.deep_link import IMAGES, LinkPolicy, write_in_ascii
 from push_blaster.domain.delivery.ledger import LedgerState, Refusal
 from push_blaster.domain.delivery.template import (
-    LANGUAGE,
     MalformedPlaceholderError,
     MissingVariableError,
     Template,
@@ -77,11 +76,14 @@ class PushTemplate:
         return {name for one in self.templates for name in one.names}
 
     @property
+    def needs_language(self) -> bool:
+        """Return whether a value is written as the user's language does."""
+        return any(one.is_formatted for one in self.templates)
+
+    @property
     def columns(self) -> set[str]:
         """Return the names of the columns that the texts read, the user's language included."""
-        return self.names | (
-            {LANGUAGE} if any(one.is_formatted for one in self.templates) else set()
-        )
+        return self.names | ({LANGUAGE_COLUMN} if self.needs_language else set())
 
 
 def compile_push(push: Push) -> PushTemplate:
@@ -111,6 +113,11 @@ class Wordings:
         variant = choose_variant(push.variants, self._automation_id, push.id, user_id)
         name = variant.id if variant else None
         return name, self._templates[name]
+
+    @property
+    def needs_language(self) -> bool:
+        """Return whether a wording depends on the user's language."""
+        return any(template.needs_language for template in self._templates.values())
 
     def find_unknown(self, columns: Collection[str]) -> list[str]:
         """Return the names of placeholders, of any wording, that no column can fill."""

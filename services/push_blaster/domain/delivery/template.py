@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from chassis.names import column_key, read_variable_name
+from push_blaster.domain.audiences.audience import LANGUAGE_COLUMN
 from push_blaster.domain.delivery.value_formats import FORMATS, USUAL_LANGUAGE
 
 _MARK: Final = re.compile(
@@ -18,8 +19,6 @@ _MARK: Final = re.compile(
     r"|if:(?P<asked>[^\s\[\]|]+)|(?P<word>else|end))\]\]"
 )
 _OPENING: Final = "[["
-#: The column with the language of a user.
-LANGUAGE: Final = "language"
 #: Values for which a condition does not hold; an empty cell is one, too.
 _NO: Final = frozenset({"", "0", "false", "no"})
 #: How deep conditions may stand in one another.
@@ -60,7 +59,7 @@ class Placeholder:
         """Return the value; one that is no number, or no date, stays only without a fallback."""
         value = find_value(self.name, variables)
         if value and self.kind in FORMATS:
-            language = find_value(LANGUAGE, variables) or USUAL_LANGUAGE
+            language = find_value(LANGUAGE_COLUMN, variables) or USUAL_LANGUAGE
             return FORMATS[self.kind](value, language) or self.fallback or value
         return value or self.fallback
 

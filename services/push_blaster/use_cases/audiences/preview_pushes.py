@@ -10,6 +10,7 @@ from uuid import UUID
 
 from push_blaster.adapters.audiences.frozen_audiences import read_rows
 from push_blaster.adapters.delivery.message_size import find_excess, measure
+from push_blaster.adapters.devices.known_languages import with_languages
 from push_blaster.adapters.devices.opt_out_table import select_opt_outs_of
 from push_blaster.adapters.executions.execution_view import (
     select_last_audience,
@@ -135,6 +136,9 @@ def _preview(
         return PushPreview(position=position, push=push, faults=(none,))
     wanted = user_ids[:limit]
     rows = list(islice(_pick(path, set(wanted)) if wanted else read_rows(path), limit))
+    if wordings.needs_language:
+        with context.database.transaction() as connection:
+            rows = with_languages(connection, rows)
     strangers = [user_id for user_id in wanted if user_id not in {row.user_id for row in rows}]
     unknown = [f"The audience has no column {name}." for name in wordings.find_unknown(columns)]
     return PushPreview(

@@ -6,6 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from push_blaster.adapters.delivery.message_size import find_excess
+from push_blaster.adapters.devices.known_languages import with_languages
 from push_blaster.adapters.engagement.receipt_keys import select_receipt_keys
 from push_blaster.domain.audiences.audience import AudienceRow
 from push_blaster.domain.automations.automation import Push, ReachedDevices
@@ -60,11 +61,15 @@ def personalise(
     reach = find_devices(
         context.database, context.device_source, rows, context.clock(), every=every
     )
+    wordings = Wordings(execution.automation.id, push)
+    if wordings.needs_language:
+        with context.database.transaction() as connection:
+            rows = with_languages(connection, rows)
     writer = _Writer(
         push=push,
         tag=display_tags(execution.id, push.id),
         links=context.limits.links,
-        wordings=Wordings(execution.automation.id, push),
+        wordings=wordings,
         reach=reach,
         write_receipt=_receipts_of(context, execution, page),
     )
