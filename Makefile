@@ -2,10 +2,10 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
-# make test T=tests/push_blaster runs a part; J=0 runs it in one process. Three workers keep two cores
-# busy: tests with processes wait half of their time.
+# make test T=tests/push_blaster runs a part; J=0 runs it in one process. Four workers keep two cores
+# busy: tests wait half of their time, and those with processes three quarters of it.
 T ?= tests
-J ?= 3
+J ?= 4
 # make fuzz CASES=100000 throws so many cases at the routes of both services together.
 CASES ?= 100000
 # make torture KILLS=1000 SEED=7 does so much, and the same again.
