@@ -249,6 +249,19 @@ def test_messages_and_notifications_of_others_are_left_alone(subscriber: Site) -
     site.wait_to_count(sent=1, delivered=1)
 
 
+def test_a_silent_message_shows_nothing_and_gives_its_data_to_the_site(subscriber: Site) -> None:
+    site = subscriber
+    message = site.send(ALICE)
+    data = {**message["data"], "plant": "fern"}
+
+    site.worker.evaluate("() => { self.pushData = async (data) => { self.taken = data; }; }")
+    site.deliver({"data": data})
+
+    site.wait_to_count(sent=1, delivered=1)
+    assert site.worker.evaluate("() => self.taken") == data
+    assert site.worker.evaluate("async () => (await registration.getNotifications()).length") == 0
+
+
 def test_a_message_with_strange_options_is_shown_without_them(subscriber: Site) -> None:
     site = subscriber
     message = site.send(ALICE)

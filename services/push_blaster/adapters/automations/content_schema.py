@@ -15,6 +15,7 @@ from push_blaster.adapters.automations.field_declaration import (
     one_of,
     optional,
     read_values,
+    tick,
 )
 from push_blaster.domain.automations.content import (
     PLAIN,
@@ -165,6 +166,13 @@ class ContentFields:
         FormField("Buttons", "push more", "One per line: id | title | link", widget="actions"),
         read=lambda actions: tuple(Action(**read_values(_ACTION, one)) for one in actions),
     )
+    silent = tick(
+        FormField(
+            "Silent",
+            "push more",
+            "Only the app gets it, as data; nothing is shown, and title and text stay here",
+        )
+    )
     data = declare(
         optional(
             fields.Dict,
@@ -214,7 +222,8 @@ def read_valid_content(push: Mapping[str, Any]) -> Content:
 
 def pick_content(push: Mapping[str, Any]) -> dict[str, Any]:
     """Return the content of a push, as its document has it."""
-    return {name: push[name] for name in CONTENT_FIELDS.values() if push.get(name) not in _EMPTY}
+    found = {name: push.get(name) for name in CONTENT_FIELDS.values()}
+    return {name: v for name, v in found.items() if v is not False and v not in _EMPTY}
 
 
 def split_content(body: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

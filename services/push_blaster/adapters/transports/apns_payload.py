@@ -33,6 +33,8 @@ _IDS: Final = UUID("0a1c67c6-5a46-5c0e-9a0e-6a3a3d4a7b11")
 
 def describe_aps(content: Content) -> Mapping[str, Any]:
     """Return the part `aps` of a payload, without the texts; FCM hands the same on to APNs."""
+    if content.silent:
+        return {"content-available": 1}  # wakes the app itself
     aps = given(
         sound=content.sound,
         badge=content.badge,
@@ -41,6 +43,15 @@ def describe_aps(content: Content) -> Mapping[str, Any]:
         interruption_level=content.interruption_level,
     )
     return {name.replace("_", "-"): value for name, value in aps.items()}
+
+
+def describe_urgency(content: Content, payload: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the headers by which Apple knows a message that nobody notices, and its priority."""
+    is_noticed = bool(_NOTICED & (payload.get("aps") or {}).keys())
+    return {
+        "apns-push-type": "alert" if is_noticed else "background",
+        "apns-priority": APNS_PRIORITY[content.priority if is_noticed else Priority.NORMAL],
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,16 +69,12 @@ class _Shape:
 def _shape_of(content: Content) -> _Shape:
     override = content.platforms.get("apns") or {}
     over = {n: v for n, v in (override.get("payload") or {}).items() if n != "receipt"}
-    usual = {"aps": {"alert": {}, **describe_aps(content)}}
-    is_noticed = bool(_NOTICED & merge(usual, over).get("aps", {}).keys())
-    plain = {
-        "apns-push-type": "alert" if is_noticed else "background",
-        "apns-priority": APNS_PRIORITY[content.priority if is_noticed else Priority.NORMAL],
-    }
+    usual = describe_aps(content) if content.silent else {"alert": {}, **describe_aps(content)}
+    plain = describe_urgency(content, merge({"aps": usual}, over))
     headers = merge_part({"headers": plain}, {"headers": override.get("headers") or {}})["headers"]
     return _Shape(
         aps=describe_aps(content),
-        own=given(imageUrl=content.image_url),
+        own={} if content.silent else given(imageUrl=content.image_url),
         over=over,
         headers=tuple(write_own_headers(headers, _OUR_HEADERS)),
         has_own_expiry=any(name.casefold() == "apns-expiration" for name in headers),
@@ -77,9 +84,11 @@ def _shape_of(content: Content) -> _Shape:
 def encode_payload(message: Message) -> bytes:
     """Return the payload of one message: texts in `aps`, and beside it what the app reads."""
     shape = _shape_of(message.content)
-    aps = {"alert": {"title": message.title, "body": message.body}, **shape.aps}
-    if message.receipt or shape.own:
-        aps |= WAKES_EXTENSION
+    aps = dict(shape.aps)
+    if not message.content.silent:
+        aps |= {"alert": {"title": message.title, "body": message.body}}
+        if message.receipt or shape.own:
+            aps |= WAKES_EXTENSION
     payload: Mapping[str, Any] = {**message.data, **shape.own, "aps": aps}
     if shape.over:
         payload = merge(payload, shape.over)

@@ -12,7 +12,7 @@ from push_blaster.domain.automations.content import (
     once_per_content,
 )
 
-_WRITTEN_ELSEWHERE: Final = frozenset({"ttl", "actions", "data"})
+_WRITTEN_ELSEWHERE: Final = frozenset({"ttl", "actions", "data", "silent"})
 
 
 @once_per_content
@@ -23,4 +23,8 @@ def describe_content(content: Content) -> Mapping[str, Any]:
         **{camel_case(n): v for n, v in values.items() if n not in _WRITTEN_ELSEWHERE}
     )
     actions = [describe_action(action) for action in content.actions]
-    return {**described, **given(actions=actions), "ttlMinutes": content.ttl_s // 60}
+    return {
+        **described,
+        **given(actions=actions, silent=content.silent or None),
+        "ttlMinutes": content.ttl_s // 60,
+    }

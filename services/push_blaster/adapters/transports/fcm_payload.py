@@ -12,6 +12,7 @@ from push_blaster.adapters.transports.apns_payload import (
     APNS_PRIORITY,
     WAKES_EXTENSION,
     describe_aps,
+    describe_urgency,
 )
 from push_blaster.adapters.transports.webpush_payload import list_buttons
 from push_blaster.domain.automations.content import Content, given, once_per_content
@@ -36,10 +37,11 @@ _MARKS: Final = {_TAG: b"%(tag)b", _EXPIRY: b"%(expiry)b"}
 class _Shape:
     """What all messages of a content have in common.
 
-    Shape: `platforms` is the JSON of their parts, with places for tag and expiry.
+    Shape: `look` is what is shown besides the texts; None if nothing is. `platforms` is the JSON of
+    the parts of the platforms, with places for tag and expiry.
     """
 
-    notification: Mapping[str, Any]
+    look: Mapping[str, Any] | None
     platforms: bytes
     ttl_s: int
     has_own_data: bool
@@ -48,12 +50,14 @@ class _Shape:
 @once_per_content
 def _shape_of(content: Content) -> _Shape:
     over = content.platforms
+    described = _describe_silent(content) if content.silent else _describe_platforms(content)
+    ours = _OURS_OF_SILENT if content.silent else _OURS
     parts = {
-        name: merge_part(merge_part(merge(part, _OURS[name]), over.get(name) or {}), _OURS[name])
-        for name, part in _describe_platforms(content).items()
+        name: merge_part(merge_part(merge(part, ours[name]), over.get(name) or {}), ours[name])
+        for name, part in described.items()
     }
     return _Shape(
-        notification=given(image=content.image_url),
+        look=None if content.silent else given(image=content.image_url),
         platforms=_write(parts),
         ttl_s=content.ttl_s,
         has_own_data=any("data" in part for part in parts.values()),
@@ -65,6 +69,12 @@ _OURS: Final[Mapping[str, Mapping[str, Any]]] = {
     "android": {"notification": {"tag": _TAG}},
     "apns": {"headers": {"apns-collapse-id": _TAG}, "payload": {"receipt": None}},
     "webpush": {"notification": {"tag": _TAG}},
+}
+#: A message that nobody sees has no tag but Apple's; no override makes it visible.
+_OURS_OF_SILENT: Final[Mapping[str, Mapping[str, Any]]] = {
+    "android": {"notification": None},
+    "apns": _OURS["apns"],
+    "webpush": {"notification": None},
 }
 
 
@@ -92,6 +102,19 @@ def _describe_platforms(content: Content) -> Mapping[str, Mapping[str, Any]]:
     }
 
 
+def _describe_silent(content: Content) -> Mapping[str, Mapping[str, Any]]:
+    """Return the parts of a message of data alone."""
+    payload = {"aps": describe_aps(content)}
+    return {
+        "android": {"priority": content.priority, "ttl": f"{content.ttl_s}s"},
+        "apns": {
+            "payload": payload,
+            "headers": {**describe_urgency(content, payload), "apns-expiration": _EXPIRY},
+        },
+        "webpush": {"headers": {"TTL": str(content.ttl_s), "Urgency": content.priority}},
+    }
+
+
 def _write(parts: Mapping[str, Any]) -> bytes:
     """Return the JSON of the parts, with the places of the marks."""
     text = orjson.dumps(parts).replace(b"%", b"%%")
@@ -110,8 +133,9 @@ def encode_message(message: Message, now_s: int, *, validate_only: bool = False)
     platforms = shape.platforms % {b"tag": tag, b"expiry": expiry}
     content: dict[str, Any] = {
         "fid" if message.device_kind == "fid" else "token": message.device_token,
-        "notification": {"title": message.title, "body": message.body, **shape.notification},
     }
+    if shape.look is not None:
+        content["notification"] = {"title": message.title, "body": message.body, **shape.look}
     if data := message.data:
         content["data"] = data
     if shape.has_own_data:

@@ -23,9 +23,9 @@ _HEADER_VALUE: Final = re.compile(r"[ -~]{0,500}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Shape:
-    """What all messages of a content have in common, part by part."""
+    """What all messages of a content have in common, part by part; nothing shown is None."""
 
-    notification: Mapping[str, Any]
+    notification: Mapping[str, Any] | None
     whole: Mapping[str, Any]
     data: Mapping[str, str]
     headers: tuple[str, ...]
@@ -44,8 +44,8 @@ def _shape_of(content: Content) -> _Shape:
     }
     merged = merge_part(plain, content.platforms.get("webpush") or {})
     return _Shape(
-        notification=merged.get("notification", {}),
-        whole=given(badge=content.badge),
+        notification=None if content.silent else merged.get("notification", {}),
+        whole={} if content.silent else given(badge=content.badge),
         data=merged.get("data", {}),
         headers=tuple(write_own_headers(merged.get("headers", {}), _OUR_HEADERS)),
     )
@@ -63,18 +63,26 @@ def encode_notification(message: Message) -> bytes:
     """Return the message for a browser, before encryption."""
     shape = _shape_of(message.content)
     content: dict[str, Any] = {
-        "notification": {
-            "title": message.title,
-            "body": message.body,
-            **shape.notification,
-            "tag": message.display_tag,
-        },
+        **_describe_look(shape, message),
         **shape.whole,
         "data": {**message.data, **shape.data, **given(receipt=message.receipt)}
         if shape.data
         else message.data,
     }
     return orjson.dumps(content)
+
+
+def _describe_look(shape: _Shape, message: Message) -> Mapping[str, Any]:
+    if shape.notification is None:
+        return {}
+    return {
+        "notification": {
+            "title": message.title,
+            "body": message.body,
+            **shape.notification,
+            "tag": message.display_tag,
+        }
+    }
 
 
 def write_headers(message: Message) -> tuple[str, ...]:

@@ -47,7 +47,8 @@ class Content:
     """The content of a message; an empty value leaves the choice to the phone.
 
     Shape: `thread_id` groups messages, `category` names actions that the app declares, both on iOS.
-    `data` is for the app alone; nobody sees it. `platforms` overrides the provider's own fields.
+    `data` is for the app alone; nobody sees it. Of a `silent` message, people see nothing at all.
+    `platforms` overrides the provider's own fields.
     Units: a provider drops a message that it could not deliver within `ttl`.
     """
 
@@ -61,6 +62,7 @@ class Content:
     thread_id: str = ""
     category: str = ""
     actions: tuple[Action, ...] = ()
+    silent: bool = False
     data: Mapping[str, str] = field(default_factory=dict)
     platforms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 

@@ -144,6 +144,8 @@ def _push_sequence(subject: _Subject) -> CheckOutcome:
 
 def _push(push: Push, limits: Limits) -> CheckOutcome:
     warnings = []
+    if push.content.silent:
+        return CheckOutcome(_push_faults(push, limits))
     if len(push.title) > LONG_TITLE:
         warnings.append(f"the title has {len(push.title)} characters, and phones cut it.")
     if len(push.body) > LONG_BODY:

@@ -73,6 +73,8 @@ class Entry:
         written = self.written
         if written is not None and written(old or "") == written(new or ""):
             return old
+        if self.widget == "tick" and not new and not old and not self.usual:
+            return old  # an empty box says nothing of a field that was never set
         return keep_actions(old, new) if self.widget == "actions" else new
 
     @property

@@ -48,7 +48,7 @@ class Look:
         described = {**describe_content(content), **given(data=data, **platforms)}
         usual = describe_content(PLAIN)
         return [
-            (label_of(f"{PUSH}{name}"), value)
+            (label_of(f"{PUSH}{name}"), "yes" if value is True else value)
             for name, value in described.items()
             if name not in {"imageUrl", "actions"} and value != usual.get(name)
         ]
@@ -111,7 +111,8 @@ def _fill_in(push: Push, rows: Sequence[Row], columns: tuple[str, ...]) -> Look:
         texts = render_sample(template, rows, lambda name: f"‹no {name}›")
     unknown = template.find_unknown(columns) if columns else []
     fault = f"The audience has no column {', '.join(unknown)}." if unknown else None
-    return Look(texts, (*_describe_lacks([] if fault else lacks), *_find_cuts(texts)), fault)
+    cuts = () if push.content.silent else _find_cuts(texts)
+    return Look(texts, (*_describe_lacks([] if fault else lacks), *cuts), fault)
 
 
 def _describe_lacks(lacks: Sequence[Sequence[str]]) -> Iterator[str]:

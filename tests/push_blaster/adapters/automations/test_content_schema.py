@@ -41,6 +41,7 @@ CONTENT = {
     "interruptionLevel": "time-sensitive",
     "threadId": "[[var:thread|news]]",
     "category": "OFFER",
+    "silent": True,
     "actions": [
         {"id": "see", "title": "See [[var:plant]]", "deepLink": "https://x.example/[[var:plant]]"},
         {"id": "later", "title": "Later"},
@@ -70,6 +71,7 @@ def test_every_field_is_read() -> None:
         interruption_level=InterruptionLevel.TIME_SENSITIVE,
         thread_id="[[var:thread|news]]",
         category="OFFER",
+        silent=True,
         actions=(
             Action(
                 id="see",
@@ -84,7 +86,7 @@ def test_every_field_is_read() -> None:
 
 
 def test_a_push_that_says_nothing_has_the_usual_content_and_expires_after_a_day() -> None:
-    push = read(imageUrl=None, ttlMinutes=None, badge=None)
+    push = read(imageUrl=None, ttlMinutes=None, badge=None, silent=None)
 
     assert push.content is PLAIN
     assert push.content.ttl == timedelta(hours=24)
@@ -102,6 +104,8 @@ def test_a_push_that_says_nothing_has_the_usual_content_and_expires_after_a_day(
         ("imageUrl", "https://me@cdn.example/a.png"),
         ("imageUrl", "data:image/png;base64,AAAA"),
         ("imageUrl", 7),
+        ("silent", "loud"),
+        ("silent", 2),
         ("ttlMinutes", 0),
         ("ttlMinutes", -5),
         ("ttlMinutes", 100 * 365 * 24 * 60),

@@ -1,6 +1,7 @@
 """What Apple is sent, and what its answers mean."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -100,14 +101,15 @@ def test_every_field_has_its_place() -> None:
     }
 
 
-@pytest.mark.parametrize("content", [PLAIN, FULL])
+@pytest.mark.parametrize("content", [PLAIN, FULL, Content(silent=True)])
 def test_aps_is_what_fcm_hands_on_to_apple(content: Content) -> None:
     message = a_message(content, receipt="r")
 
     by_fcm = orjson.loads(encode_message(message, NOW_S))["message"]["apns"]
 
     ours = payload_of(message)["aps"]
-    assert ours.pop("alert") == {"title": message.title, "body": message.body}
+    if not content.silent:
+        assert ours.pop("alert") == {"title": message.title, "body": message.body}
     assert ours == by_fcm["payload"]["aps"]
     common = by_fcm["headers"]
     assert common == {name: headers_of(message)[name] for name in common}
@@ -125,6 +127,21 @@ def test_the_extension_wakes_for_an_image_or_a_receipt(
     content: Content, receipt: str, wakes: bool
 ) -> None:
     assert ("mutable-content" in payload_of(a_message(content, receipt=receipt))["aps"]) is wakes
+
+
+def test_of_a_silent_message_nothing_is_shown() -> None:
+    message = a_message(replace(FULL, silent=True), receipt="r")
+
+    assert payload_of(message) == {
+        "aps": {"content-available": 1},
+        "click_action": "https://garden.example/seeds",
+        "url": "https://garden.example/seeds",
+        "receipt": "r",
+        "plant": "fern",
+        "actions": payload_of(a_message(FULL))["actions"],
+    }
+    headers = headers_of(message)
+    assert (headers["apns-push-type"], headers["apns-priority"]) == ("background", "5")
 
 
 def test_no_key_of_the_app_takes_the_place_of_apples() -> None:

@@ -41,6 +41,7 @@ CONTENTS = st.builds(
     interruption_level=st.none() | st.sampled_from(InterruptionLevel),
     thread_id=NAMES,
     category=NAMES,
+    silent=st.booleans(),
     actions=st.lists(st.builds(Action, id=NAMES, title=NAMES, deep_link=NAMES), max_size=3).map(
         tuple
     ),
@@ -49,6 +50,8 @@ CONTENTS = st.builds(
 
 
 def aps_by_google(content: Content) -> messaging.APNSPayload:
+    if content.silent:
+        return messaging.APNSPayload(messaging.Aps(content_available=True))
     level = {"interruption-level": content.interruption_level} if content.interruption_level else {}
     aps = messaging.Aps(
         sound=content.sound or None,
@@ -78,14 +81,16 @@ def by_google(message: Message) -> Any:
     return ENCODER.default(
         messaging.Message(
             **to,
-            notification=messaging.Notification(
-                message.title, message.body, content.image_url or None
-            ),
+            notification=None
+            if content.silent
+            else messaging.Notification(message.title, message.body, content.image_url or None),
             data=data or None,
             android=messaging.AndroidConfig(
                 priority=content.priority,
                 ttl=content.ttl,
-                notification=messaging.AndroidNotification(
+                notification=None
+                if content.silent
+                else messaging.AndroidNotification(
                     tag=tag,
                     sound=content.sound or None,
                     channel_id=content.android_channel_id or None,
@@ -95,14 +100,19 @@ def by_google(message: Message) -> Any:
             apns=messaging.APNSConfig(
                 headers={
                     "apns-collapse-id": tag,
-                    "apns-priority": "10" if content.priority == "high" else "5",
+                    "apns-priority": "5"
+                    if content.silent or content.priority == "normal"
+                    else "10",
                     "apns-expiration": str(NOW_S + content.ttl_s),
+                    **({"apns-push-type": "background"} if content.silent else {}),
                 },
                 payload=aps_by_google(content),
             ),
             webpush=messaging.WebpushConfig(
                 headers={"TTL": str(content.ttl_s), "Urgency": content.priority},
-                notification=messaging.WebpushNotification(tag=tag, actions=buttons or None),
+                notification=None
+                if content.silent
+                else messaging.WebpushNotification(tag=tag, actions=buttons or None),
             ),
         )
     )
@@ -126,6 +136,29 @@ MESSAGES = st.builds(
 @given(message=MESSAGES)
 def test_it_is_what_googles_library_would_send(message: Message) -> None:
     assert orjson.loads(encode_message(message, NOW_S)) == {"message": by_google(message)}
+
+
+def test_no_override_shows_a_silent_message() -> None:
+    over: dict[str, dict[str, Any]] = {
+        "android": {"notification": {"title": "theirs"}, "collapse_key": "sync"},
+        "apns": {"headers": {"apns-priority": "1"}},
+        "webpush": {"notification": {"title": "theirs"}},
+    }
+    content = Content(silent=True, sound="chime", badge=3, platforms=over)
+    message = Message(UUID(int=1), "token", "T", "B", "app://x", "ours", content=content)
+
+    body = orjson.loads(encode_message(message, NOW_S))["message"]
+
+    assert "notification" not in body
+    assert body["android"] == {"priority": "high", "ttl": "86400s", "collapse_key": "sync"}
+    assert body["webpush"] == {"headers": {"TTL": "86400", "Urgency": "high"}}
+    assert body["apns"]["payload"] == {"aps": {"content-available": 1}}
+    assert body["apns"]["headers"] == {
+        "apns-collapse-id": "ours",
+        "apns-expiration": str(NOW_S + 86_400),
+        "apns-priority": "1",
+        "apns-push-type": "background",
+    }
 
 
 def test_overrides_come_last_and_tag_and_receipt_stay_ours() -> None:

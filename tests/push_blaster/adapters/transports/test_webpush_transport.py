@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_network
 from typing import Any
@@ -16,6 +17,7 @@ from push_blaster.adapters.transports.guarded_http import PostOptions
 from push_blaster.adapters.transports.post_transport import PostTransport
 from push_blaster.adapters.transports.vapid import Vapid, make_key_pair
 from push_blaster.adapters.transports.webpush_encryption import encrypt
+from push_blaster.adapters.transports.webpush_payload import encode_notification
 from push_blaster.adapters.transports.webpush_transport import make_webpush_transport
 from push_blaster.domain.automations.content import Action, Content, Priority
 from push_blaster.domain.delivery.message import Delivery, Message, Outcome
@@ -124,6 +126,25 @@ def test_a_browser_gets_the_content_and_its_push_service_how_to_treat_it(
     ]
     assert body["badge"] == 3
     assert (request.headers["ttl"], request.headers["urgency"]) == ("300", "normal")
+
+
+def test_a_silent_message_has_data_alone() -> None:
+    shown = Content(image_url="https://cdn.example/a.png", badge=3, data={"plant": "fern"})
+    over = {"webpush": {"notification": {"title": "theirs"}, "data": {"own": "a"}}}
+    message = a_message(1, "https://localhost/ok/x")
+    data = {
+        "click_action": "https://garden.example/seeds",
+        "url": "https://garden.example/seeds",
+        "plant": "fern",
+        "receipt": "receipt-1",
+    }
+
+    for content, expected in (
+        (replace(shown, silent=True), {"data": data}),
+        (replace(shown, silent=True, platforms=over), {"data": {**data, "own": "a"}}),
+    ):
+        silent = message._replace(content=content)
+        assert json.loads(encode_notification(silent)) == expected
 
 
 def test_overrides_reach_browsers_and_tag_topic_and_receipt_stay_ours(

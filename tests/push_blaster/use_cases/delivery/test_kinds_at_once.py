@@ -91,7 +91,7 @@ def installed(
         yield
 
 
-def run_to_all(bench: Bench, receiver: PostReceiver) -> str:
+def run_to_all(bench: Bench, receiver: PostReceiver, **changes: object) -> str:
     """Send one push to a device of each kind; return the execution."""
     rows = "\n".join(["user_id,first_name", *(f"{user},Kim" for user in USERS)])
     bench.write_script(
@@ -112,7 +112,7 @@ def run_to_all(bench: Bench, receiver: PostReceiver) -> str:
     reader.finish()
     transport = connect_transport(delivery, bench.folder / "messages.jsonl")
     bench.change(transport=transport)
-    execution = bench.run(bench.start(pushes=[PUSH]))
+    execution = bench.run(bench.start(pushes=[{**PUSH, **changes}]))
     transport.close()
     assert execution.phase is Phase.COMPLETED
     assert {d["state"] for d in bench.deliveries(execution.id)} == {"sent"}
@@ -168,6 +168,26 @@ def test_one_push_reaches_every_kind_of_device_at_once(
     assert hook["title"] in TITLES
     assert hook["actions"] == PUSH["actions"]
     assert without_receipt(hook["data"]) == DATA
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_silent_push_shows_nothing_on_any_device(
+    bench: Bench, fcm: FcmServer, apns: ApnsServer, receiver: PostReceiver
+) -> None:
+    run_to_all(bench, receiver, silent=True)
+
+    (android,) = fcm.received
+    assert android.keys() == {"token", "data", "android", "apns", "webpush"}
+    assert without_receipt(android["data"]) == DATA
+    for one in apns.received:
+        assert one["headers"]["apns-push-type"] == "background"
+        assert one["payload"].pop("aps") == {"content-available": 1}
+        assert without_receipt(one["payload"]) == DATA
+    posts = {one.path: one for one in receiver.received}
+    browser = BROWSER.read(posts["/ok/browser"].body)
+    assert browser.keys() == {"data"}
+    assert without_receipt(browser["data"]) == DATA
+    assert json.loads(posts["/ok/hook"].body)["silent"] is True
 
 
 @pytest.mark.usefixtures("installed")

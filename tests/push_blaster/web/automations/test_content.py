@@ -6,6 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.builders import a_document
+from tests.page_reader import form_values
 from tests.people import ALICE
 from tests.push_blaster.bench import Bench, messages
 from tests.push_blaster.web.one_off import scheduled_pushes
@@ -95,6 +96,29 @@ def test_fields_of_the_providers_are_json_in_the_form(client: FlaskClient, admin
     assert "android.ttl is no duration such as 3600s" in wrong.text
     assert saved_push(client)["platforms"] == {"android": {"collapse_key": "news"}}
     assert "&#34;collapse_key&#34;: &#34;news&#34;" in admin.get(EDIT)
+
+
+def test_the_form_makes_a_push_silent_and_the_preview_shows_no_phone(
+    client: FlaskClient, admin: Visitor
+) -> None:
+    client.post(RECIPES, json=a_document())
+
+    shown = admin.get(EDIT)
+    admin.save(EDIT, **{f"{FIRST}badge": "3"})
+    unsaid = saved_push(client)
+    admin.save(EDIT, **{f"{FIRST}silent": "true", f"{FIRST}imageUrl": IMAGE})
+    silent, saved = admin.get(EDIT), saved_push(client)
+
+    assert 'aria-label="On iOS"' in shown
+    assert unsaid.get("silent") is None, "an empty box says nothing"
+    assert saved["silent"] is True
+    assert "nothing is shown. Only the app gets this push, as data." in silent
+    assert 'aria-label="On iOS"' not in silent
+    assert '<span class="picture">' not in silent
+    values = form_values(admin.get(EDIT), "editor")
+    admin.client.post(EDIT, data={n: v for n, v in values.items() if not n.endswith("silent")})
+    assert saved_push(client)["silent"] is False
+    assert 'aria-label="On iOS"' in admin.get(EDIT)
 
 
 def test_the_form_says_at_the_field_what_is_wrong(client: FlaskClient, admin: Visitor) -> None:

@@ -45,6 +45,12 @@
     if (places.length > sent.length) await sendStored();
   }
 
+  // Of a silent message nothing is shown; the site may have a function for its data.
+  async function take({ data }) {
+    await self.pushData?.(data);
+    await report(data, "delivered");
+  }
+
   async function show({ notification: { title, ...options }, data, badge }) {
     const { body, tag } = options;
     await registration
@@ -102,14 +108,15 @@
   function findMessage({ data }) {
     try {
       const message = data.json();
-      return message.data.receipt && message.notification.title && message;
+      const { notification } = message;
+      return message.data.receipt && (!notification || notification.title) && message;
     } catch {
       return null;
     }
   }
 
   const findAnswer = (event) => event.notification.data?.receipt && event;
-  listen("push", findMessage, show);
+  listen("push", findMessage, (message) => (message.notification ? show : take)(message));
   listen("notificationclick", findAnswer, click);
   listen("notificationclose", findAnswer, (event) => report(event.notification.data, "dismissed"));
   listen("pushsubscriptionchange", (event) => event, renew);
