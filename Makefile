@@ -30,7 +30,7 @@ where_node = if command -v npx >/dev/null; then $(1); \
   elif test -n "$$REQUIRE_NODE"; then echo "Install nodejs and npm: REQUIRE_NODE is set." >&2; exit 1; \
   else echo "CSS and JavaScript are left out: node is not installed."; fi
 
-.PHONY: help run migrate install quick test check lint types layers format coverage lock screenshots fuzz audit torture day operate statistics bench
+.PHONY: help run migrate install quick test check compiled lint types layers format coverage lock screenshots fuzz audit torture day operate statistics bench
 
 ##@ Use it
 run: install ## Start everything with an embedded PostgreSQL and run the example once
@@ -58,8 +58,12 @@ test: install ## Run every test on an embedded PostgreSQL
 	@$(BIN)/pytest -q -n $(J) $(T)
 
 check: install ## Everything that must hold before a commit
-	@$(MAKE) --no-print-directory -j2 --output-sync=target lint types layers
+	@$(MAKE) --no-print-directory -j2 --output-sync=target lint types layers compiled
 	@$(MAKE) --no-print-directory test
+
+# In a clean clone each worker would compile all tests for itself. What cannot be imported is said by the tests.
+compiled: install
+	@$(BIN)/pytest -q --collect-only -n 0 $(T) >/dev/null || true
 
 lint: install ## Style and likely mistakes: ruff; djlint for templates; prettier for CSS and JavaScript
 	@$(BIN)/ruff check .
