@@ -39,7 +39,8 @@ class Failure(NamedTuple):
 class UserDelivery:
     """The outcome of one push for a user; the texts still have their placeholders.
 
-    Shape: `entry` tells the delivery from others of the same instant.
+    Shape: `entry` tells the delivery from others of the same instant. A message that `is_waiting`
+    was never tried, because its time has not come.
     """
 
     execution_id: str
@@ -56,6 +57,7 @@ class UserDelivery:
     was_in_doubt: bool
     claimed_at: datetime
     settled_at: datetime | None
+    is_waiting: bool
     entry: str
     title: str
     body: str
@@ -120,6 +122,7 @@ def select_deliveries_of(
         SELECT d.execution_id, e.automation_id, e.automation_name, e.mode, d.position,
                d.is_test, d.user_id, d.state, d.reason, d.provider_id, d.variant,
                d.was_in_doubt, d.claimed_at, d.settled_at,
+               d.state = 'deferred' AND d.tries = 0 AS is_waiting,
                e.snapshot -> 'pushSequence' AS pushes,
                concat_ws('/', d.execution_id, d.position, d.is_test) AS entry
           FROM deliveries d

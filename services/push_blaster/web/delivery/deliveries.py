@@ -81,7 +81,9 @@ class UserDeliveryQuery(DeliveryQuery):
     cursor: str | None = None
 
 
-UserDeliverySchema = answer_schema(UserDelivery, without=("entry",), provider_id=InternalField())
+UserDeliverySchema = answer_schema(
+    UserDelivery, without=("entry", "is_waiting"), provider_id=InternalField()
+)
 UserDeliveryListSchema = page_schema(UserDeliverySchema, "deliveries", "UserDeliveryList")
 
 

@@ -112,6 +112,26 @@ WINNER = {
 }
 
 
+def test_no_page_says_of_a_message_that_waits_that_its_provider_deferred_it(
+    viewer: Visitor, bench: Bench, database: Database
+) -> None:
+    execution_id = bench.start(pushes=[WINNER])
+    bench.work()
+    waits = next(
+        one["user_id"] for one in bench.deliveries(execution_id) if one["state"] == "deferred"
+    )
+    paths = (f"/users/{waits}", f"/deliveries?user={waits}")
+
+    def read_badges() -> list[list[str]]:
+        return [re.findall(r'"badge-dot[^>]*>([^<]+)</span>', viewer.get(path)) for path in paths]
+
+    waiting = read_badges()
+    run_sql(database, "UPDATE deliveries SET tries = 1 WHERE user_id = %(user)s", user=waits)
+
+    assert waiting == [["Waiting"], ["Waiting"]]
+    assert read_badges() == [["Deferred by the provider"], ["Deferred by the provider"]]
+
+
 def test_whoever_waits_for_a_winner_or_is_left_without_one_is_told_so(
     reader: FlaskClient, bench: Bench
 ) -> None:
