@@ -28,10 +28,9 @@ UNKNOWN: Final = (
 )
 
 ERASED: Final = (
-    "This user was erased: what was known of before is deleted, and no push goes to the user until "
-    "the user opts in again."
+    "This user was erased: what was known of the user is deleted, and no push goes to the user "
+    "until the user opts in again."
 )
-
 
 ERASING: Final = (
     "This user is being erased: no push goes to the user until the user opts in again, and what is "

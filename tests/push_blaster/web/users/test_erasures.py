@@ -62,7 +62,7 @@ def test_the_page_and_the_answer_of_an_erased_user_say_so(
     assert asked["answer"].startswith("This user is being erased: no push goes to the user until")
     assert asked["erasureId"] == erasure
     assert f'href="/erasures/{erasure}"' in page_before
-    assert done["answer"].startswith("This user was erased: what was known of before is deleted")
+    assert done["answer"].startswith("This user was erased: what was known of the user is deleted")
     assert done["erasureId"] is None
     assert done["answer"] in page
     assert "opted out of all pushes, by the erasure of the user" in page
