@@ -30,7 +30,7 @@ where_node = if command -v npx >/dev/null; then $(1); \
   elif test -n "$$REQUIRE_NODE"; then echo "Install nodejs and npm: REQUIRE_NODE is set." >&2; exit 1; \
   else echo "CSS and JavaScript are left out: node is not installed."; fi
 
-.PHONY: help run migrate install quick test check compiled lint types layers format coverage lock screenshots fuzz audit torture day operate statistics bench
+.PHONY: help run migrate install quick test check lint types layers format coverage lock screenshots fuzz audit torture day operate statistics bench
 
 ##@ Use it
 run: install ## Start everything with an embedded PostgreSQL and run the example once
