@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -239,8 +240,17 @@ def test_an_account_that_apple_refuses_pauses_everything_and_blames_no_device(
     assert not [d for d in known if d.outcome is Outcome.TOKEN_DEAD]
 
 
-def test_a_key_of_another_team_is_refused(apns: ApnsServer) -> None:
-    transport = ApnsTransport(options_for(apns), ProviderTokens(a_key(team_id="OTHER67890")))
+@pytest.mark.parametrize(
+    "key",
+    [
+        a_key(team_id="OTHER67890"),
+        a_key(key_id="OTHER67890"),
+        replace(a_key(), private_key=read_p8(make_p8()[0])),
+    ],
+    ids=["another team", "another id of the key", "another key"],
+)
+def test_a_key_that_apple_does_not_know_is_refused(apns: ApnsServer, key: ApnsKey) -> None:
+    transport = ApnsTransport(options_for(apns), ProviderTokens(key))
 
     with pytest.raises(TransportUnavailableError, match="InvalidProviderToken"):
         list(transport.send([a_message(1, "ok-1")], lambda: False))
