@@ -72,7 +72,7 @@ def test_the_last_opt_out_of_the_same_pushes_counts(client: FlaskClient) -> None
         ({"scope": "some"}, "scope: Must be one of: all, layer, automation."),
         ({"until": PAST}, "until: Lies in the past"),
         ({"until": "0001-01-01T00:00:00+14:00"}, "until: Instants lie between"),
-        ({"until": "tomorrow"}, "until: Not a valid datetime."),
+        ({"until": "tomorrow"}, "until: Write an instant with its offset"),
         ({"reason": "x" * 201}, "reason: Longer than maximum length 200."),
         ({"reason": "a\0b"}, "may not hold the character NUL"),
         ({"untill": LATER}, "untill: Unknown field"),
@@ -219,7 +219,7 @@ def test_the_page_promises_no_pushes_to_a_user_with_other_opt_outs(operator: Vis
     ("given", "fault"),
     [
         ({"userId": "x"}, "Not a valid UUID."),
-        ({"until": "soon"}, "Not a valid datetime."),
+        ({"until": "soon"}, "Write an instant with its offset"),
         ({"until": "2020-01-01"}, "Lies in the past"),
         ({"pushes": "layer/9"}, "Layers are 1 to 5; 9 is none."),
         ({"pushes": "nobody/9"}, "Must be one of: all, layer, automation."),
