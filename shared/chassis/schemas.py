@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any
 
 from marshmallow import EXCLUDE, INCLUDE, RAISE, Schema, ValidationError, fields
 from marshmallow.fields import Field
@@ -53,7 +53,7 @@ class AnswerSchema(CamelSchema):
 class InstantField(fields.AwareDateTime):
     """An instant with its offset, within the years that is_near allows; it is read as UTC."""
 
-    default_error_messages: ClassVar = dict.fromkeys(
+    default_error_messages = dict.fromkeys(
         ("invalid", "invalid_awareness"),
         "Write an instant with its offset, such as 2026-11-24T12:30:00Z.",
     )
