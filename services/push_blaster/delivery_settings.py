@@ -140,22 +140,23 @@ _APNS_NAMES: Final = ("APNS_PRIVATE_KEY", "APNS_KEY_ID", "APNS_TEAM_ID", "APNS_T
 
 
 def _apns(read: SettingsReader) -> ApnsSettings | None:
-    """Return the settings of APNs; if one of them is there, all have to be there, and to fit."""
+    """Return the settings of APNs; what is there has to fit, and one key asks for all others."""
     env = read.env
     files = [f"{name}_FILE" for name in _APNS_NAMES]
+    environment = read(_apns_environment)
+    base_url = read(read_url, "APNS_BASE_URL", _APPLE.get(environment, _APPLE["production"]))
+    sandbox_url = read(read_url, "APNS_SANDBOX_URL", _APPLE["sandbox"])
     if not any(env.str(name, "") for name in (*_APNS_NAMES, *files)):
         return None
     private_key = read(require_secret, "APNS_PRIVATE_KEY")
     key_id = read(_require_apple_name, "APNS_KEY_ID", _TEN_CHARACTERS, "ABC123DEFG")
     team_id = read(_require_apple_name, "APNS_TEAM_ID", _TEN_CHARACTERS, "DEF123GHIJ")
     topic = read(_require_apple_name, "APNS_TOPIC", _BUNDLE_ID, "com.example.garden")
-    environment = read(_apns_environment)
-    base_url = read(read_url, "APNS_BASE_URL", _APPLE.get(environment, _APPLE["production"]))
     ca_file = env.str("APNS_CA_FILE", None)
     options = ApnsOptions(
         topic=topic,
         base_url=base_url,
-        sandbox_url=read(read_url, "APNS_SANDBOX_URL", _APPLE["sandbox"]),
+        sandbox_url=sandbox_url,
         ca_file=Path(ca_file) if ca_file else None,
         answer_timeout=read(read_seconds, "APNS_ANSWER_TIMEOUT_SECONDS", 20),
     )
