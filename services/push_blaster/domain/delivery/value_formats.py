@@ -9,15 +9,19 @@ from typing import Final
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_time, get_datetime_format
-from babel.numbers import NumberPattern, parse_pattern
+from babel.numbers import NumberPattern, get_decimal_symbol, get_group_symbol, parse_pattern
 
 #: The language of users whose language nobody knows.
 USUAL_LANGUAGE: Final = "en"
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,30}(?:\.([0-9]{1,10}))?")
 #: More digits than a number may have, so that none is rounded.
 _DIGITS: Final = 50
+#: The mark between the thousands in Switzerland.
+_QUOTE: Final = "'"
 #: The longest tag of a language that is looked up.
 _LONGEST_TAG: Final = 35
+#: How long the code of a language may be; a longer name, such as root, is none.
+_LONGEST_CODE: Final = 3
 
 
 def write_number(text: str, language: str) -> str | None:
@@ -31,7 +35,11 @@ def write_number(text: str, language: str) -> str | None:
     locale = find_locale(language)
     pattern = _with_decimals(locale, len(found[1] or ""))
     with localcontext(prec=_DIGITS):
-        return str(pattern.apply(Decimal(text), locale))
+        if get_group_symbol(locale) != _QUOTE:
+            return str(pattern.apply(Decimal(text), locale))
+        # The library reads two of these marks in a number as a quotation, and drops them.
+        in_english = str(pattern.apply(Decimal(text), find_locale(USUAL_LANGUAGE)))
+    return in_english.translate({ord(","): _QUOTE, ord("."): get_decimal_symbol(locale)})
 
 
 def write_date(text: str, language: str) -> str | None:
@@ -58,7 +66,7 @@ def write_date(text: str, language: str) -> str | None:
 def find_locale(language: str) -> Locale:
     """Return the rules of a language such as `de-AT`, else those of `de`, else those of English."""
     parts = language[: _LONGEST_TAG + 1].replace("_", "-").split("-")
-    while parts and len(language) <= _LONGEST_TAG:
+    while parts and len(language) <= _LONGEST_TAG and len(parts[0]) <= _LONGEST_CODE:
         try:
             return Locale.parse("_".join(parts))
         except (ValueError, TypeError, UnknownLocaleError):

@@ -20,7 +20,11 @@ from tests.builders import a_push
         ("de-ZZ", "1.234.567,50", "4. Dezember 2026"),
         ("hi", "12,34,567.50", "4 दिसंबर 2026"),
         ("ar", "1,234,567.50", "4 ديسمبر 2026"),
+        ("de-CH", "1'234'567.50", "4. Dezember 2026"),
+        ("it-CH", "1'234'567.50", "4 dicembre 2026"),
+        ("gsw", "1'234'567.50", "4. Dezämber 2026"),
         ("tlh", "1,234,567.50", "December 4, 2026"),
+        ("root", "1,234,567.50", "December 4, 2026"),
     ],
 )
 def test_a_value_is_written_as_the_users_language_does(
@@ -37,6 +41,8 @@ def test_no_digit_of_a_number_is_lost(value: str) -> None:
     written = compile_template("[[number:n]]").render({"n": value})
 
     assert written.replace(",", "") == value.lstrip("+")
+    swiss = compile_template("[[number:n]]").render({"n": value, "language": "de-CH"})
+    assert swiss == written.replace(",", "'")
 
 
 @pytest.mark.parametrize(
