@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from chassis.postgres import Connection
 from chassis.rows import fetch_all
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.domain.users.erasure import Traces
+
+#: How long a request for an erasure may be on its way. An execution that begins meanwhile may send
+#: to the user.
+SEEN_WITHIN: Final = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,8 @@ class BusyExecution:
 
 def select_busy(connection: Connection, traces: Traces, asked_at: datetime) -> list[BusyExecution]:
     """Return the executions that are busy now."""
-    values = {"user": traces.user_id, "pattern": traces.pattern, "asked_at": asked_at}
+    seen_at = asked_at + SEEN_WITHIN
+    values = {"user": traces.user_id, "pattern": traces.pattern, "seen_at": seen_at}
     return fetch_all(connection, _BUSY, values, make=BusyExecution)
 
 
@@ -47,7 +52,7 @@ _BUSY: Final = f"""
            ARRAY(SELECT e.id UNION SELECT e.resumes WHERE e.resumes IS NOT NULL
                   UNION SELECT split_part(p.audience_file, '/', 2) FROM execution_pushes p
                          WHERE p.execution_id = e.id AND p.audience_file IS NOT NULL),
-           e.created_at > %(asked_at)s AND e.resumes IS NULL,
+           e.created_at > %(seen_at)s AND e.resumes IS NULL,
            e.phase IN ('{Phase.WAITING}', '{Phase.AUDIENCE_GENERATION}')
            OR e.snapshot::text ~* %(pattern)s
            OR EXISTS (SELECT FROM deliveries d

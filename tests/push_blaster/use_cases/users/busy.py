@@ -260,9 +260,9 @@ def _write_files(bench: Bench) -> None:
     (folder / "messages.jsonl").unlink()
 
 
-def erase(bench: Bench, user_id: UUID = USER) -> Erasure:
+def erase(bench: Bench, user_id: UUID = USER, ago: timedelta = timedelta(0)) -> Erasure:
     """Ask for the erasure of the user, let an engine work, and return the receipt."""
-    asked = ask_for_erasure(bench.database, user_id, bench.now)
+    asked = ask_for_erasure(bench.database, user_id, bench.now - ago)
     return go_on(bench, asked)
 
 

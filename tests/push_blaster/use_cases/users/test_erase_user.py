@@ -1,6 +1,7 @@
 """A user is erased from every table and every file; what is counted stays."""
 
 from collections import Counter
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -82,13 +83,15 @@ def test_a_stopped_send_is_resumed_without_the_erased_user_and_with_all_others(
     )
 
 
+@pytest.mark.parametrize("took", [timedelta(0), timedelta(seconds=90), timedelta(minutes=3)])
 def test_an_erasure_in_mid_send_stops_the_messages_at_once_and_ends_with_the_execution(
-    bench: Bench,
+    bench: Bench, took: timedelta
 ) -> None:
+    """The request may have come before the execution, and be stored only in mid-send."""
     execution = bench.start(parameters=USERS, pushes=[{}, {"layerId": 1, "delayAfterPrevious": 60}])
     bench.work_until_sent(5)
-    asked = erase(bench, LATE)
-    early = erase(bench, EARLY)
+    asked = erase(bench, LATE, took)
+    early = erase(bench, EARLY, took)
 
     bench.run(execution)
     waiting = [read_receipt(bench, one) for one in (asked, early)]
