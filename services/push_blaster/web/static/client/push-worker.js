@@ -1,11 +1,9 @@
-// The service worker of Web Push for a site; docs/web-client.md says how to serve it.
-// It leaves alone what has no receipt: a site may have other notifications.
+// The service worker of Web Push for a site: docs/web-client.md. It leaves alone what has no receipt.
 (() => {
-  const NAME = "push-automation"; // of cache, messages and sync
+  const NAME = "push-automation";
   const REPORTS = `/${NAME}/reports/`;
-  const TIMEOUT_MS = 15000;
 
-  // What push.js stored: `server`, and `links`, the origins to which messages may lead.
+  // What push.js stored: `server`, and `links`, where messages may lead.
   async function readSettings() {
     const found = await caches.match(`/${NAME}/settings`);
     return found ? found.json() : { links: [] };
@@ -17,7 +15,7 @@
       body: JSON.stringify(body),
       headers,
       keepalive: true,
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.timeout(15000),
     });
   }
 
@@ -29,10 +27,10 @@
     await sendReports().catch(() => registration.sync?.register(NAME).catch(() => {}));
   }
 
-  let sending = Promise.resolve(); // one request at a time
+  let sending = Promise.resolve();
   const sendReports = () => (sending = sending.catch(() => {}).then(sendStored));
 
-  // A report stays until the server has answered: sent twice, it counts once.
+  // A report that is sent twice counts once.
   async function sendStored() {
     const cache = await caches.open(NAME);
     const places = (await cache.keys()).filter(({ url }) => url.includes(REPORTS));
@@ -40,12 +38,12 @@
     if (!sent.length) return;
     const read = async (place) => (await cache.match(place)).json();
     const { status } = await post("api/events", { events: await Promise.all(sent.map(read)) });
-    if (status === 429 || status >= 500) throw status; // later; a sync that fails is tried again
+    if (status === 429 || status >= 500) throw status; // tried again later
     await Promise.all(sent.map((place) => cache.delete(place)));
     if (places.length > sent.length) await sendStored();
   }
 
-  // Of a silent message nothing is shown; the site may have a function for its data.
+  // A silent message is for the site alone.
   async function take({ data }) {
     await self.pushData?.(data);
     await report(data, "delivered");
@@ -67,7 +65,7 @@
     return chosen?.deepLink || url;
   }
 
-  // A message is not trusted: it leads to the site, or where the page allows.
+  // A message leads to the site, or where the page allows.
   async function open(data, action) {
     const origins = [location.origin, ...(await readSettings()).links];
     let url = new URL(registration.scope);
@@ -87,7 +85,7 @@
     return Promise.allSettled([open(data, action), reported]);
   }
 
-  // A subscription expired: a page registers the next, or the site's `self.pushIdentity`.
+  // A page registers the next subscription, or the site's `self.pushIdentity`.
   async function renew({ newSubscription, oldSubscription }) {
     for (const page of await findPages()) page.postMessage(NAME);
     const token = await self.pushIdentity?.();
