@@ -56,9 +56,8 @@ SAMPLED: Final = f"""
     SELECT * FROM (
       SELECT s.at, s.layer_id, s.is_sent,
              concat_ws('/', 'sampled', execution_number, position) COLLATE "C" AS id
-        FROM sampled_pushes s
-       WHERE s.user_id = %(user)s
-         AND NOT EXISTS (SELECT FROM executions e WHERE e.number = s.execution_number)) own
+        FROM (SELECT * FROM sampled_pushes WHERE user_id = %(user)s OFFSET 0) s
+       WHERE NOT EXISTS (SELECT FROM executions e WHERE e.number = s.execution_number)) own
     {_FITTING}
 """  # noqa: S608 - a constant
 EVENTS: Final = f"""

@@ -544,7 +544,9 @@ CROWD = """
     SELECT gen_random_uuid(), 'all', 'api', now() FROM generate_series(1, 20000);
     INSERT INTO devices (token, user_id, created_at, last_seen_at)
     SELECT n, gen_random_uuid(), now(), now() FROM generate_series(1, 20000) n;
-    ANALYZE deliveries, conversions, opt_outs, devices
+    INSERT INTO sampled_pushes (user_id, execution_number, position, layer_id, at, is_sent)
+    SELECT gen_random_uuid(), n % 50, 1, 3, now(), true FROM generate_series(1, 20000) n;
+    ANALYZE deliveries, conversions, opt_outs, devices, sampled_pushes
 """
 
 
