@@ -23,7 +23,7 @@ from tests.fakes.fcm_settings import fcm_settings
 from tests.fakes.fickle_proxy import FickleProxy, Mood, run_proxy
 from tests.fakes.set_clock import SetClock, make_clock
 from tests.fakes.token_server import make_key, run_token_server
-from tests.journeys.stack import Stack, running_stack, user
+from tests.journeys.stack import Stack, running_stack, user, wait_until
 from tests.torture.changing_clock import Change, plan_changes, write_zone
 from tests.torture.evidence import Accepted
 from tests.torture.schedule import Blow
@@ -228,7 +228,7 @@ class World:
 
     def _revive(self, blow: Blow, number: int) -> None:
         if blow is Blow.KILL_POSTGRES:
-            self.postgres.restart_if_dead()
+            wait_until(self.postgres.restart_if_dead, bool, 30)  # it may be dying still
             return
         self._process(blow, number).wait()
         self._start(blow, number)
