@@ -30,7 +30,7 @@ where_node = if command -v npx >/dev/null; then $(1); \
   elif test -n "$$REQUIRE_NODE"; then echo "Install nodejs and npm: REQUIRE_NODE is set." >&2; exit 1; \
   else echo "CSS and JavaScript are left out: node is not installed."; fi
 
-.PHONY: help run migrate install quick test check lint types layers format coverage lock screenshots fuzz audit torture day operate statistics bench
+.PHONY: help run migrate install quick test again check lint types layers format coverage lock screenshots fuzz audit torture day operate statistics bench
 
 ##@ Use it
 run: install ## Start everything with an embedded PostgreSQL and run the example once
@@ -56,6 +56,12 @@ quick: install ## Run the tests that need one PostgreSQL and nothing else, of ev
 
 test: install ## Run every test on an embedded PostgreSQL
 	@$(BIN)/pytest -q -n $(J) $(T)
+
+again: install ## Run the tests that failed last again, one after the other, if they are three at most
+	@failed=$$(grep -c :: .pytest_cache/v/cache/lastfailed 2>/dev/null); \
+	  test "$${failed:-0}" -ge 1 -a "$${failed:-0}" -le 3 || { echo "Not run again: $${failed:-0} failed."; exit 1; }
+	@echo "These failed beside others, and run again alone:"; grep :: .pytest_cache/v/cache/lastfailed
+	@$(BIN)/pytest -q -n 0 --last-failed $(T)
 
 check: install ## Everything that must hold before a commit
 	@$(MAKE) --no-print-directory -j2 --output-sync=target lint types layers compiled
