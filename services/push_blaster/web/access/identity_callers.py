@@ -77,9 +77,9 @@ def bound_identity_callers(origins: AllowedOrigins) -> Callable[[Caller], None]:
     def bound(caller: Caller) -> None:
         if caller.user_id is None:
             return
-        origins.refuse_foreign()
         _limit(of_user, caller.subject, "this user")
         _limit(of_address, network_of(request.remote_addr), "this address")
+        origins.refuse_foreign()
 
     return bound
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import jwt
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from push_blaster.adapters.access.identity_keys import IdentityKeys
@@ -125,6 +125,7 @@ def test_an_odd_header_of_a_stranger_is_only_refused(crit: object) -> None:
     assert fault_of(token) in {TokenFault.MALFORMED, TokenFault.SIGNATURE}
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(
     header=st.dictionaries(
         st.sampled_from(["alg", "crit", "kid", "typ", "b64", "zip", "jwk", "x5c"]), ODD

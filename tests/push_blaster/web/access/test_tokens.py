@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from chassis.clock import utc_now
 from chassis.http.streams import FAREWELL
 from chassis.postgres import Database
+from chassis.rows import execute
 from push_blaster.app import create_app
 from push_blaster.cli import main
 from push_blaster.web.access.tokens import ROLES
@@ -48,6 +49,26 @@ def test_a_token_opens_what_its_role_may(client: FlaskClient, role: str) -> None
     assert client.get("/api/tokens", headers=headers).status_code == (
         200 if role == "admin" else 403
     )
+
+
+def test_a_role_of_a_newer_version_is_refused_without_a_fault(
+    client: FlaskClient, database: Database
+) -> None:
+    made = client.post("/api/tokens", json={"name": "newer", "role": "viewer"}).get_json()
+    known = "CHECK (role IN ('app', 'viewer', 'operator', 'admin'))"
+    try:
+        with database.transaction() as connection:
+            execute(connection, "ALTER TABLE tokens DROP CONSTRAINT tokens_role_check")
+            execute(connection, "UPDATE tokens SET role = 'auditor' WHERE name = 'newer'")
+        headers = {"Authorization": f"Bearer {made['token']}"}
+        answer = client.get("/api/executions", headers=headers)
+    finally:
+        with database.transaction() as connection:
+            execute(connection, "DELETE FROM tokens WHERE name = 'newer'")
+            execute(connection, f"ALTER TABLE tokens ADD CONSTRAINT tokens_role_check {known}")
+
+    assert answer.status_code == 401
+    assert "This version knows no role 'auditor'" in answer.get_json()["detail"]
 
 
 def test_a_secret_is_told_once_and_kept_nowhere(client: FlaskClient, database: Database) -> None:
