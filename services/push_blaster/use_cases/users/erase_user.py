@@ -82,7 +82,8 @@ def _advance(context: SendContext, files: AutomationFiles, job: ErasureJob) -> N
         busy, waits = _find_busy(context, job)
         if stage is Stage.ASKED or not waits:
             notes += _sweep(context, files, job, busy, is_last=not waits)
-            waits = _find_busy(context, job)[1]  # one may have begun meanwhile
+            # One may have begun meanwhile; and what has ended meanwhile was left as it was.
+            waits = waits or _find_busy(context, job)[1]
         if waits:
             if stage is Stage.ASKED:
                 _tell_cadence(context, job)

@@ -174,6 +174,33 @@ def test_an_engine_that_ends_in_mid_erasure_leaves_the_rest_to_the_next_one(
     assert bench.funnel(execution.id) == funnel
 
 
+@pytest.mark.parametrize("step", [2, 3, 10])
+def test_what_ends_while_the_erasure_is_at_work_is_erased_in_the_next_look(
+    bench: Bench, step: int
+) -> None:
+    """The first look leaves alone what is under way; it ends during one of its steps."""
+    execution = bench.start(parameters=USERS)
+    bench.work_until_sent(5)
+    steps = [0]
+
+    def ends_the_execution() -> bool:
+        steps[0] += 1
+        if steps[0] == step:
+            bench.run(execution)
+            track(bench)
+        return False
+
+    asked = ask_for_erasure(bench.database, EARLY, bench.now)
+    bench.change(is_shutting_down=ends_the_execution)
+    first = go_on(bench, asked)
+    bench.change(is_shutting_down=lambda: False)
+    done = go_on(bench, asked)
+
+    assert (first.state, done.state) == (ErasureState.WAITING, ErasureState.DONE)
+    assert find_in_tables(bench.database, str(EARLY)) == set()
+    assert find_in_files(bench.folder / "executions", str(EARLY)) == set()
+
+
 def test_two_engines_never_erase_the_same_user_at_once(bench: Bench) -> None:
     ask_for_erasure(bench.database, USER, bench.now)
 
