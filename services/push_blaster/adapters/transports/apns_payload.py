@@ -63,21 +63,25 @@ class _Shape:
     over: Mapping[str, Any]
     headers: tuple[str, ...]
     has_own_expiry: bool
+    has_own_topic: bool
 
 
 @once_per_content
 def _shape_of(content: Content) -> _Shape:
     override = content.platforms.get("apns") or {}
     over = {n: v for n, v in (override.get("payload") or {}).items() if n != "receipt"}
-    usual = describe_aps(content) if content.silent else {"alert": {}, **describe_aps(content)}
+    aps = describe_aps(content)
+    usual = aps if content.silent else {"alert": {}, **aps}
     plain = describe_urgency(content, merge({"aps": usual}, over))
     headers = merge_part({"headers": plain}, {"headers": override.get("headers") or {}})["headers"]
+    lines = tuple(write_own_headers(headers, _OUR_HEADERS))
     return _Shape(
-        aps=describe_aps(content),
+        aps=aps,
         own={} if content.silent else given(imageUrl=content.image_url),
         over=over,
-        headers=tuple(write_own_headers(headers, _OUR_HEADERS)),
+        headers=lines,
         has_own_expiry=any(name.casefold() == "apns-expiration" for name in headers),
+        has_own_topic=any(line.lower().startswith("apns-topic:") for line in lines),
     )
 
 
@@ -104,7 +108,7 @@ def write_headers(message: Message, topic: str, now_s: int) -> tuple[str, ...]:
     lines = (f"apns-id: {id_of(message)}", f"apns-collapse-id: {tag}", *shape.headers)
     if not shape.has_own_expiry:
         lines += (f"apns-expiration: {now_s + message.content.ttl_s}",)
-    if not any(line.lower().startswith("apns-topic:") for line in shape.headers):
+    if not shape.has_own_topic:
         lines += (f"apns-topic: {topic}",)
     return lines
 

@@ -218,10 +218,8 @@ class _Reader:
         )
 
     def _fault(self, start: int, says: str) -> MalformedPlaceholderError:
-        line, column = (
-            self._text.count("\n", 0, start) + 1,
-            start - self._text.rfind("\n", 0, start),
-        )
+        line = self._text.count("\n", 0, start) + 1
+        column = start - self._text.rfind("\n", 0, start)
         return MalformedPlaceholderError(f"line {line}, column {column}: {says}")
 
 

@@ -54,10 +54,8 @@ def write_date(text: str, language: str) -> str | None:
         at = datetime.fromisoformat(text).replace(tzinfo=None)
     except ValueError:
         return None
-    day, time = (
-        format_date(at.date(), "long", locale),
-        format_time(at.time(), "short", locale=locale),
-    )
+    day = format_date(at.date(), "long", locale)
+    time = format_time(at.time(), "short", locale=locale)
     pattern = str(get_datetime_format("medium", locale)).replace("'", "")
     return pattern.replace("{1}", day).replace("{0}", time)
 
